@@ -81,7 +81,8 @@ export async function writeAll(
  * status 2.
  */
 export function parseAddress(text: string) {
-  const [, hostname, port] = text.match(/^(\[[^\]]+\]|[^\s:]+):(\d+)$/) ?? [];
+  const [, hostname, port] = text.match(/^(\[[^\]]+\]|[^\s:[\]]+):(\d+)$/) ??
+    [];
   if (hostname === undefined || Number(port) > 65_535) {
     const script = import.meta.url.split("/").at(-1);
     console.error(`usage: deno run --allow-net ${script} [host:port]`);

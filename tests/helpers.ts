@@ -1,0 +1,354 @@
+// What the tests share: connections in memory, and the real programs as processes.
+
+import { assertEquals } from "jsr:@std/assert@1";
+import { Socket } from "node:net";
+
+export const SERVERS = ["clock1.ts", "clock2.ts", "reverb1.ts", "reverb2.ts"];
+export const CLIENTS = ["netcat1.ts", "netcat2.ts"];
+export const SCRIPTS = [...SERVERS, ...CLIENTS];
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** The bytes of `text` in UTF-8. */
+export const bytes = (text: string) => encoder.encode(text);
+
+/** Resolves after `ms` milliseconds. */
+export const delay = (ms: number) =>
+  new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** The path of a file of this project. */
+export const path = (name: string) => new URL(`../${name}`, import.meta.url);
+
+/** The three voices of an echo, as the servers write them. */
+export const voices = (shout: string) => [
+  `\t ${shout.toUpperCase()}\n`,
+  `\t ${shout}\n`,
+  `\t ${shout.toLowerCase()}\n`,
+];
+
+/** What is left of the lines of `text` without comments: the code. */
+export function codeLines(text: string): string[] {
+  return text.split("\n")
+    .filter((line) => !/^\s*(\/\/|\/\*\*|\*)/.test(line))
+    .map((line) => line.replace(/ +\/\/ .*$/, ""));
+}
+
+/**
+ * A connection in memory. It gives `chunks` to its readers, then ends; it takes
+ * `maxWrite` bytes a write, and fails once it has taken `capacity` bytes.
+ */
+export function memoryConn(
+  chunks: (string | Uint8Array)[] = [],
+  { maxWrite = Infinity, capacity = Infinity } = {},
+) {
+  const input = chunks.map((chunk) =>
+    typeof chunk === "string" ? bytes(chunk) : chunk
+  );
+  const taken: number[] = [];
+  const conn = {
+    closed: 0,
+    /** What each write took. */
+    writes: [] as string[],
+    text: () => decoder.decode(new Uint8Array(taken)),
+    async read(buffer: Uint8Array) {
+      await Promise.resolve();
+      const chunk = input.shift();
+      if (chunk === undefined) return null;
+      const n = Math.min(chunk.length, buffer.length);
+      buffer.set(chunk.subarray(0, n));
+      if (n < chunk.length) input.unshift(chunk.subarray(n));
+      return n;
+    },
+    async write(data: Uint8Array) {
+      const part = data.slice(0, maxWrite);
+      await Promise.resolve();
+      if (taken.length >= capacity) throw new Deno.errors.BrokenPipe("gone");
+      for (const byte of part) taken.push(byte);
+      conn.writes.push(decoder.decode(part));
+      return part.length;
+    },
+    close() {
+      conn.closed++;
+    },
+  };
+  return conn as typeof conn & Deno.Conn;
+}
+
+// To read what the kernel tells of a process, Deno wants all permissions.
+const ALL = ["net", "run", "read", "write", "env", "sys", "ffi"] as const;
+const states = await Promise.all(
+  ALL.map((name) => Deno.permissions.query({ name })),
+);
+
+/** Whether the permissions are there that starting the programs needs. */
+export const permitted = states.every(({ state }) => state === "granted");
+
+/** Whether the kernel tells what a process uses. */
+export const linux = Deno.build.os === "linux";
+
+/**
+ * A test of the real programs: ignored where the permissions for it are missing,
+ * or `needs` is false.
+ */
+export function programTest(
+  name: string,
+  fn: () => Promise<void>,
+  needs = true,
+) {
+  Deno.test({ name, fn, ignore: !permitted || !needs });
+}
+
+/** How a script is started; by default with `--allow-net` alone. */
+export interface Options {
+  args?: string[];
+  permissions?: string[];
+  env?: Record<string, string>;
+  /** Descriptors that the process may have. */
+  descriptors?: number;
+  /** The folder that the script is in, if it is not the project's. */
+  folder?: string;
+}
+
+/** Starts a script, with pipes for all that it reads and says. */
+export function start(script: string, options: Options = {}) {
+  const { args = [], permissions = ["--allow-net"], env, descriptors } =
+    options;
+  const file = options.folder
+    ? `${options.folder}/${script}`
+    : path(script).pathname;
+  const command = [Deno.execPath(), "run", ...permissions, file, ...args];
+  const limited = descriptors
+    ? ["sh", "-c", `ulimit -n ${descriptors}; exec "$@"`, "sh", ...command]
+    : command;
+  return new Deno.Command(limited[0], {
+    args: limited.slice(1),
+    env: { NO_COLOR: "1", ...env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** Runs a script to its end on `input`. */
+export async function run(script: string, options: Options = {}, input = "") {
+  const process = start(script, options);
+  const writer = process.stdin.getWriter();
+  // A script that ends without reading breaks the pipe; the status tells why.
+  await writer.write(bytes(input)).catch(() => {});
+  await writer.close().catch(() => {});
+  const { code, stdout, stderr } = await process.output();
+  return {
+    code,
+    stdout: decoder.decode(stdout),
+    stderr: decoder.decode(stderr),
+  };
+}
+
+/** Reads a stream of bytes as text, as far as it has come. */
+export class Transcript {
+  text = "";
+  /** Resolves when the stream has ended. */
+  readonly ended: Promise<void>;
+  #changed = Promise.withResolvers<void>();
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.ended = this.#follow(stream);
+  }
+
+  async #follow(stream: ReadableStream<Uint8Array>) {
+    const text = stream.pipeThrough(
+      new TextDecoderStream() as TransformStream<Uint8Array, string>,
+    );
+    for await (const part of text) this.add(part);
+    this.#changed.resolve();
+  }
+
+  /** Adds what is known from elsewhere, such as what was typed. */
+  add(part: string) {
+    this.text += part;
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  /** Resolves when the text contains `part`. */
+  async shows(part: string) {
+    let open = true;
+    while (!this.text.includes(part)) {
+      if (!open) throw new Error(`${part} is missing from ${this.text}`);
+      open = await Promise.race([
+        this.#changed.promise.then(() => true),
+        this.ended.then(() => false),
+      ]);
+    }
+  }
+}
+
+/** A server script as a process. */
+export class Server {
+  readonly #process;
+  readonly #stdout;
+  readonly #stderr;
+  port = 0;
+
+  private constructor(script: string, options: Options) {
+    this.#process = start(script, { args: ["127.0.0.1:0"], ...options });
+    this.#stdout = new Transcript(this.#process.stdout);
+    this.#stderr = new Transcript(this.#process.stderr);
+  }
+
+  /** Starts a server, and waits until it says where it listens. */
+  static async start(script: string, options: Options = {}): Promise<Server> {
+    const server = new Server(script, options);
+    await server.#process.stdin.close();
+    await server.#stderr.shows("\n");
+    server.port = Number(server.#stderr.text.trim().split(":").at(-1));
+    return server;
+  }
+
+  get address() {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get pid() {
+    return this.#process.pid;
+  }
+
+  /** The first line: where it listens. */
+  get greeting() {
+    return this.#stderr.text.split("\n")[0];
+  }
+
+  /** What it has said since, on both streams. */
+  get log() {
+    return this.#stdout.text + this.#stderr.text.replace(/^.*\n/, "");
+  }
+
+  connect(): Promise<Client> {
+    return Client.connect(this.port);
+  }
+
+  /** Ends the server, which must be running still. */
+  async [Symbol.asyncDispose]() {
+    this.#process.kill("SIGKILL");
+    const { signal } = await this.#process.status;
+    await Promise.all([this.#stdout.ended, this.#stderr.ended]);
+    assertEquals(signal, "SIGKILL", `the server ended by itself: ${this.log}`);
+  }
+}
+
+/** A connection of the test's own to a server. */
+export class Client {
+  #received = new Uint8Array();
+  #ended = false;
+
+  constructor(readonly conn: Deno.Conn) {}
+
+  static async connect(port: number): Promise<Client> {
+    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+    conn.setNoDelay();
+    return new Client(conn);
+  }
+
+  async send(data: string | Uint8Array) {
+    let rest = typeof data === "string" ? bytes(data) : data;
+    while (rest.length > 0) {
+      rest = rest.subarray(await this.conn.write(rest));
+    }
+  }
+
+  /** Shuts down the sending side. */
+  halfClose(): Promise<void> {
+    return this.conn.closeWrite();
+  }
+
+  async #read() {
+    const buffer = new Uint8Array(64 * 1024);
+    const n = await this.conn.read(buffer);
+    if (n === null) return this.#ended = true;
+    const received = new Uint8Array(this.#received.length + n);
+    received.set(this.#received);
+    received.set(buffer.subarray(0, n), this.#received.length);
+    this.#received = received;
+  }
+
+  /** The next `n` bytes, or as many as come before the end, as text. */
+  async receive(n: number): Promise<string> {
+    while (this.#received.length < n && !this.#ended) await this.#read();
+    const next = this.#received.subarray(0, n);
+    this.#received = this.#received.subarray(n);
+    return decoder.decode(next);
+  }
+
+  /** All that comes until the server closes. */
+  rest(): Promise<string> {
+    return this.receive(Infinity);
+  }
+
+  /** All that comes until the server closes or resets the connection. */
+  async restUntilReset(): Promise<string> {
+    try {
+      while (!this.#ended) await this.#read();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
+      this.#ended = true;
+    }
+    return this.rest();
+  }
+
+  [Symbol.dispose]() {
+    this.conn.close();
+  }
+}
+
+/** Connects, waits for `ready`, and leaves by a reset instead of a close. */
+export function resetAfter(
+  port: number,
+  ready: (socket: Socket) => Promise<void> | void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = new Socket();
+    socket.on("error", reject);
+    socket.on("close", () => resolve());
+    socket.connect(port, "127.0.0.1", async () => {
+      await ready(socket);
+      socket.resetAndDestroy();
+    });
+  });
+}
+
+/** Calls `task` for 0 to `count` - 1, at most `width` at a time. */
+export async function times(
+  count: number,
+  width: number,
+  task: (i: number) => Promise<unknown>,
+) {
+  let next = 0;
+  await Promise.all(Array.from({ length: width }, async () => {
+    while (next < count) await task(next++);
+  }));
+}
+
+/** Waits until `holds` returns true; throws after `seconds`. */
+export async function eventually(
+  what: string,
+  holds: () => boolean,
+  seconds = 10,
+) {
+  const deadline = performance.now() + seconds * 1000;
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`not seen: ${what}`);
+    await delay(20);
+  }
+}
+
+/** Bytes of memory that a process has in use (Linux). */
+export function residentBytes(pid: number): number {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  return Number(status.match(/VmRSS:\s+(\d+)/)![1]) * 1024;
+}
+
+/** Descriptors that a process has open (Linux). */
+export function descriptors(pid: number): number {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+}
