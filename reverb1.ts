@@ -31,7 +31,7 @@ const MAX_LINE_BYTES = 65_535;
 const READ_BYTES = 4096;
 
 /** Characters after which a batch of lines is full, and the next one starts. */
-const BATCH_CHARS = 64 * 1024;
+const BATCH_CHARS = 16 * 1024;
 
 /** Listens, and serves all clients at once. */
 export async function main() {
@@ -141,10 +141,16 @@ const encoder = new TextEncoder();
 /**
  * Writes lines to a connection, each of them whole, in the order in which they
  * come. `conn.write` may write a part, and what is left could land inside the
- * line of another echo. Lines that come while a write is under way leave
- * together in the next one.
+ * line of another echo. Lines of one moment, and those that come while a write
+ * is under way, leave together in one write.
  */
 export class LineWriter {
+  /**
+   * Resolves when no more waits to be written than a batch. Whoever waits for it
+   * before the next line is held back by a client that does not read.
+   */
+  ready = Promise.resolve();
+
   #conn;
   #bytes = new Uint8Array();
   #batch?: { text: string };
@@ -161,7 +167,8 @@ export class LineWriter {
   write(line: string): Promise<void> {
     if (!this.#batch || this.#batch.text.length > BATCH_CHARS) {
       const batch = this.#batch = { text: "" };
-      this.#written = this.#written.then(() => {
+      this.ready = this.#written;
+      this.#written = this.#written.then(nextTurn).then(() => {
         if (this.#batch === batch) this.#batch = undefined; // it takes no more
         return writeAll(this.#conn, this.#encode(batch.text));
       });
@@ -178,6 +185,25 @@ export class LineWriter {
     const { written } = encoder.encodeInto(text, this.#bytes);
     return this.#bytes.subarray(0, written);
   }
+}
+
+let turn: Promise<void> | undefined;
+
+/**
+ * Resolves in the next turn of the event loop, when everything that is ready now
+ * has run, and other connections have been looked after. (A promise resolves in
+ * the same turn, `setTimeout` a millisecond or two later.)
+ */
+function nextTurn(): Promise<void> {
+  return turn ??= new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      turn = undefined;
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
 }
 
 /** What a read or a write throws when the client has left. */

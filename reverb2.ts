@@ -34,15 +34,17 @@ const MAX_LINE_BYTES = 65_535;
 const READ_BYTES = 4096;
 
 /** Characters after which a batch of lines is full, and the next one starts. */
-const BATCH_CHARS = 64 * 1024;
+const BATCH_CHARS = 16 * 1024;
 
 /**
- * What the echoes under way on a connection may weigh together; more lines are
- * read when some have ended. An echo weighs its line, and what its promises
- * take. That is room for 65,000 short lines or 2,000 of the longest.
+ * What the echoes under way on a connection may weigh before no more lines are
+ * read. An echo weighs its line, and what its promises take. There is room for
+ * 52,000 short lines at once, or 2,000 of the longest. A client that fills it has
+ * a quarter from then on: what has ended is garbage, which takes up memory too.
  */
-const MAX_ECHOES_WEIGHT = 128 * 1024 * 1024;
-const ECHO_WEIGHT = 2048;
+const BURST_WEIGHT = 128 * 1024 * 1024;
+const STEADY_WEIGHT = 32 * 1024 * 1024;
+const ECHO_WEIGHT = 2560;
 
 /** Listens, and serves all clients at once. */
 export async function main() {
@@ -62,11 +64,11 @@ export async function handleConn(conn: Deno.Conn) {
   const echoes = new WaitGroup();
   try {
     for await (const line of lines(conn)) {
-      const weight = ECHO_WEIGHT + line.length;
-      echoes.add(weight, echo(out, line, 1000)); // this is Go's `go echo(…)`
-      await echoes.atMost(MAX_ECHOES_WEIGHT);
+      echoes.add(echo(out, line, 1000), line.length); // Go's `go echo(…)`
+      await echoes.room();
+      await out.ready;
     }
-    await echoes.atMost(0);
+    await echoes.wait();
   } catch (error) {
     logUnlessGone(error); // e.g., the client disconnected
   } finally {
@@ -84,31 +86,39 @@ export async function echo(out: LineWriter, shout: string, delay: number) {
 }
 
 /**
- * Go's `sync.WaitGroup` for promises that nobody awaits: it knows how much is
- * under way, and keeps the first error, but nothing of what has ended well.
+ * Go's `sync.WaitGroup` for echoes that nobody awaits. It keeps their weight and
+ * the first error, but nothing of an echo that has ended.
  */
 export class WaitGroup {
   #weight = 0;
+  #limit = BURST_WEIGHT;
   #error: unknown;
   #wake = () => {};
 
-  /** Counts `task` as `weight` until it has ended. */
-  async add(weight: number, task: Promise<void>) {
+  /** Counts in an echo of a line of `length` characters until it has ended. */
+  add(echo: Promise<void>, length: number) {
+    const weight = ECHO_WEIGHT + length;
     this.#weight += weight;
-    try {
-      await task;
-    } catch (error) {
+    const done = (error?: unknown) => {
+      this.#weight -= weight;
       this.#error ??= error;
-    }
-    this.#weight -= weight;
-    this.#wake();
+      this.#wake();
+    };
+    echo.then(done, done);
   }
 
-  /**
-   * Resolves when what is under way weighs no more than `limit`. Throws what a
-   * task has thrown.
-   */
-  async atMost(limit: number) {
+  /** Resolves when there is room for another echo. Throws what one has thrown. */
+  async room() {
+    if (this.#weight > this.#limit) this.#limit = STEADY_WEIGHT;
+    await this.#atMost(this.#limit);
+  }
+
+  /** Resolves when all echoes have ended. Throws what one has thrown. */
+  async wait() {
+    await this.#atMost(0);
+  }
+
+  async #atMost(limit: number) {
     while (this.#weight > limit) {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
@@ -189,10 +199,16 @@ const encoder = new TextEncoder();
 /**
  * Writes lines to a connection, each of them whole, in the order in which they
  * come. `conn.write` may write a part, and what is left could land inside the
- * line of another echo. Lines that come while a write is under way leave
- * together in the next one.
+ * line of another echo. Lines of one moment, and those that come while a write
+ * is under way, leave together in one write.
  */
 export class LineWriter {
+  /**
+   * Resolves when no more waits to be written than a batch. Whoever waits for it
+   * before the next line is held back by a client that does not read.
+   */
+  ready = Promise.resolve();
+
   #conn;
   #bytes = new Uint8Array();
   #batch?: { text: string };
@@ -209,7 +225,8 @@ export class LineWriter {
   write(line: string): Promise<void> {
     if (!this.#batch || this.#batch.text.length > BATCH_CHARS) {
       const batch = this.#batch = { text: "" };
-      this.#written = this.#written.then(() => {
+      this.ready = this.#written;
+      this.#written = this.#written.then(nextTurn).then(() => {
         if (this.#batch === batch) this.#batch = undefined; // it takes no more
         return writeAll(this.#conn, this.#encode(batch.text));
       });
@@ -226,6 +243,25 @@ export class LineWriter {
     const { written } = encoder.encodeInto(text, this.#bytes);
     return this.#bytes.subarray(0, written);
   }
+}
+
+let turn: Promise<void> | undefined;
+
+/**
+ * Resolves in the next turn of the event loop, when everything that is ready now
+ * has run, and other connections have been looked after. (A promise resolves in
+ * the same turn, `setTimeout` a millisecond or two later.)
+ */
+function nextTurn(): Promise<void> {
+  return turn ??= new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      turn = undefined;
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
 }
 
 /** What a read or a write throws when the client has left. */

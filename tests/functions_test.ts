@@ -206,26 +206,51 @@ async function errorsOf(fn: () => Promise<unknown>): Promise<string[]> {
   return said;
 }
 
-Deno.test("a wait group holds back, and is empty in the end", async () => {
+/** A wait group with `count` echoes of `length` characters, and their ends. */
+function groupOf(count: number, length: number) {
   const group = new reverb.WaitGroup();
-  const [a, b] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  group.add(3, a.promise);
-  group.add(4, b.promise);
-  await group.atMost(7);
-  let room = false;
-  const waiting = group.atMost(4).then(() => room = true);
-  await delay(0);
-  assertEquals(room, false);
-  a.resolve();
-  await waiting;
-  b.resolve();
-  await group.atMost(0);
-});
+  const ends = Array.from({ length: count }, () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    group.add(promise, length);
+    return resolve;
+  });
+  return { group, ends };
+}
 
-Deno.test("a wait group passes an error on, and waits no longer for that task", async () => {
+/** Whether `promise` resolves without anything else having to happen. */
+async function resolves(promise: Promise<void>): Promise<boolean> {
+  let resolved = false;
+  promise.then(() => resolved = true);
+  await delay(0);
+  return resolved;
+}
+
+for (const [count, length] of [[50_000, 16], [2000, 60_000]]) {
+  Deno.test(`${count} echoes of ${length} characters may be under way`, async () => {
+    const { group } = groupOf(count, length);
+    assert(await resolves(group.room()));
+  });
+}
+
+for (const [count, length] of [[60_000, 1], [3000, 60_000]]) {
+  Deno.test(`${count} echoes of ${length} characters are held back`, async () => {
+    const { group, ends } = groupOf(count, length);
+    const room = group.room();
+    for (const end of ends.splice(0, count * 3 / 4)) end();
+    assert(!await resolves(room), "a quarter of them is too many still");
+    for (const end of ends.splice(0, count / 10)) end();
+    assert(await resolves(room));
+    assert(!await resolves(group.wait()));
+    for (const end of ends) end();
+    assert(await resolves(group.wait()));
+  });
+}
+
+Deno.test("a wait group passes an error on, and waits no longer for that echo", async () => {
   const group = new reverb.WaitGroup();
-  group.add(1, Promise.reject(new Deno.errors.BrokenPipe("gone")));
-  await assertRejects(() => group.atMost(0), Deno.errors.BrokenPipe, "gone");
+  group.add(Promise.reject(new Deno.errors.BrokenPipe("gone")), 1);
+  await assertRejects(() => group.wait(), Deno.errors.BrokenPipe, "gone");
+  await assertRejects(() => group.room(), Deno.errors.BrokenPipe, "gone");
 });
 
 Deno.test("failed accepts: gone clients are skipped, others are waited out", async () => {

@@ -1,7 +1,13 @@
 // What the tests share: connections in memory, and the real programs as processes.
 
 import { assertEquals } from "jsr:@std/assert@1";
-import { Socket } from "node:net";
+
+/**
+ * A module of Node's, for what Deno's own API lacks. Deno 2.5 would fetch a
+ * package of types if its name stood in an `import`.
+ */
+// deno-lint-ignore no-explicit-any
+export const node = (name: string): Promise<any> => import(`node:${name}`);
 
 export const SERVERS = ["clock1.ts", "clock2.ts", "reverb1.ts", "reverb2.ts"];
 export const CLIENTS = ["netcat1.ts", "netcat2.ts"];
@@ -32,6 +38,35 @@ export function codeLines(text: string): string[] {
   return text.split("\n")
     .filter((line) => !/^\s*(\/\/|\/\*\*|\*)/.test(line))
     .map((line) => line.replace(/ +\/\/ .*$/, ""));
+}
+
+/** The lines of `a` and `b` as a diff shows them: marked " ", "-" or "+". */
+export function difference(a: string[], b: string[]): string[] {
+  // same[i][j]: how many lines a from i on and b from j on have in common.
+  const same = Array.from(a, () => new Uint32Array(b.length + 1));
+  same.push(new Uint32Array(b.length + 1));
+  for (let i = a.length - 1; i >= 0; i--) {
+    for (let j = b.length - 1; j >= 0; j--) {
+      same[i][j] = a[i] === b[j]
+        ? same[i + 1][j + 1] + 1
+        : Math.max(same[i + 1][j], same[i][j + 1]);
+    }
+  }
+  const lines: string[] = [];
+  let [i, j] = [0, 0];
+  while (i < a.length || j < b.length) {
+    if (i < a.length && j < b.length && a[i] === b[j]) {
+      lines.push(` ${a[i++]}`);
+      j++;
+    } else if (
+      i < a.length && (j === b.length || same[i + 1][j] >= same[i][j + 1])
+    ) {
+      lines.push(`-${a[i++]}`);
+    } else {
+      lines.push(`+${b[j++]}`);
+    }
+  }
+  return lines;
 }
 
 /**
@@ -301,12 +336,20 @@ export class Client {
   }
 }
 
+/** A socket of Node's, as far as it is needed here. */
+export interface Socket {
+  write(text: string): void;
+  once(event: "data", listener: (data: unknown) => void): void;
+  resetAndDestroy(): void;
+}
+
 /** Connects, waits for `ready`, and leaves by a reset instead of a close. */
-export function resetAfter(
+export async function resetAfter(
   port: number,
   ready: (socket: Socket) => Promise<void> | void,
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
+  const { Socket } = await node("net");
+  await new Promise<void>((resolve, reject) => {
     const socket = new Socket();
     socket.on("error", reject);
     socket.on("close", () => resolve());
@@ -348,7 +391,24 @@ export function residentBytes(pid: number): number {
   return Number(status.match(/VmRSS:\s+(\d+)/)![1]) * 1024;
 }
 
-/** Descriptors that a process has open (Linux). */
-export function descriptors(pid: number): number {
-  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+/**
+ * TCP sockets that a process has open (Linux), those that were reset included.
+ * Deno has some Unix sockets of its own.
+ */
+export function tcpSockets(pid: number): number {
+  const unix = Deno.readTextFileSync("/proc/net/unix");
+  const folder = `/proc/${pid}/fd`;
+  return [...Deno.readDirSync(folder)].filter(({ name }) => {
+    const inode = linkOf(`${folder}/${name}`).match(/^socket:\[(\d+)\]$/)?.[1];
+    return inode !== undefined && !unix.includes(` ${inode}`);
+  }).length;
+}
+
+/** Where a link leads, or nowhere if it is gone. */
+function linkOf(path: string): string {
+  try {
+    return Deno.readLinkSync(path);
+  } catch {
+    return "";
+  }
 }
