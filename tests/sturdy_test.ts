@@ -141,7 +141,7 @@ const FLOOD = {
   ms: 15_000,
   peak: 256 * MIB,
   answerMs: 500,
-  settle: 32 * MIB,
+  garbage: 64 * MIB, // what V8 may keep of the first flood
 };
 
 /**
@@ -182,7 +182,7 @@ programTest("floods that are never read", async () => {
         `${size}: an answer after ${slowest} ms`,
       );
     }
-    assert(second.peak < first.peak + FLOOD.settle, `${size}: it goes higher`);
+    assert(second.peak < first.peak + FLOOD.garbage, `${size}: it goes higher`);
     assertEquals(server.log, "");
   }));
 }, linux);
