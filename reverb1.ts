@@ -200,6 +200,7 @@ function nextTurn(): Promise<void> {
     port1.onmessage = () => {
       turn = undefined;
       port1.close();
+      port2.close();
       resolve();
     };
     port2.postMessage(null);

@@ -38,12 +38,12 @@ const BATCH_CHARS = 16 * 1024;
 
 /**
  * What the echoes under way on a connection may weigh before no more lines are
- * read. An echo weighs its line, and what its promises take. There is room for
- * 52,000 short lines at once, or 2,000 of the longest. A client that fills it has
- * a quarter from then on: what has ended is garbage, which takes up memory too.
+ * read: room for 52,000 short lines at once, or 2,000 of the longest. Once that
+ * was not enough, each connection has an eighth, since echoes that have ended are
+ * garbage, and take up memory too. An echo weighs its line and its promises.
  */
 const BURST_WEIGHT = 128 * 1024 * 1024;
-const STEADY_WEIGHT = 32 * 1024 * 1024;
+const STEADY_WEIGHT = 16 * 1024 * 1024;
 const ECHO_WEIGHT = 2560;
 
 /** Listens, and serves all clients at once. */
@@ -65,8 +65,8 @@ export async function handleConn(conn: Deno.Conn) {
   try {
     for await (const line of lines(conn)) {
       echoes.add(echo(out, line, 1000), line.length); // Go's `go echo(…)`
-      await echoes.room();
-      await out.ready;
+      await echoes.room(); // holds back who sends faster than echoes fade,
+      await out.ready; // and who does not read them
     }
     await echoes.wait();
   } catch (error) {
@@ -90,8 +90,8 @@ export async function echo(out: LineWriter, shout: string, delay: number) {
  * the first error, but nothing of an echo that has ended.
  */
 export class WaitGroup {
+  static #limit = BURST_WEIGHT;
   #weight = 0;
-  #limit = BURST_WEIGHT;
   #error: unknown;
   #wake = () => {};
 
@@ -109,8 +109,8 @@ export class WaitGroup {
 
   /** Resolves when there is room for another echo. Throws what one has thrown. */
   async room() {
-    if (this.#weight > this.#limit) this.#limit = STEADY_WEIGHT;
-    await this.#atMost(this.#limit);
+    if (this.#weight > WaitGroup.#limit) WaitGroup.#limit = STEADY_WEIGHT;
+    await this.#atMost(WaitGroup.#limit);
   }
 
   /** Resolves when all echoes have ended. Throws what one has thrown. */
@@ -258,6 +258,7 @@ function nextTurn(): Promise<void> {
     port1.onmessage = () => {
       turn = undefined;
       port1.close();
+      port2.close();
       resolve();
     };
     port2.postMessage(null);

@@ -6,7 +6,15 @@
 // that does what SCRIPT does, to be measured beside it; the address is added at
 // its end. --quick shows only that everything runs, with a hundredth of the load.
 
-import { Client, delay, node, path, residentBytes, times } from "./helpers.ts";
+import {
+  Client,
+  delay,
+  freePort,
+  node,
+  path,
+  residentBytes,
+  times,
+} from "./helpers.ts";
 
 /** Runs of each load; the table shows their medians. */
 const RUNS = 3;
@@ -132,13 +140,11 @@ async function withServer(
   command: string[],
   load: (port: number) => Promise<Omit<Figures, "memory">>,
 ): Promise<Figures> {
-  using free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = free.addr;
-  free.close();
+  const port = freePort();
   const process = spawn([...command, `127.0.0.1:${port}`], "null", "null");
   const memory = watchMemory(process.pid);
   try {
-    await accepting(port);
+    (await Client.whenUp(port)).conn.close();
     return { ...await load(port), memory: memory.peak() };
   } finally {
     memory.stop();
@@ -180,18 +186,6 @@ function spawn(
 ) {
   return new Deno.Command(program, { args, stdin, stdout, stderr: "null" })
     .spawn();
-}
-
-/** Waits until someone accepts connections on `port`. */
-async function accepting(port: number) {
-  for (let tries = 0; tries < 500; tries++) {
-    try {
-      return (await Client.connect(port)).conn.close();
-    } catch {
-      await delay(20);
-    }
-  }
-  throw new Error(`nothing listens on port ${port} after ten seconds`);
 }
 
 /** Follows the memory of a process. */

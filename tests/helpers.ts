@@ -285,6 +285,18 @@ export class Client {
     return new Client(conn);
   }
 
+  /** Connects as soon as somebody listens on `port`. */
+  static async whenUp(port: number): Promise<Client> {
+    for (let tries = 0; tries < 1000; tries++) {
+      try {
+        return await Client.connect(port);
+      } catch {
+        await delay(20);
+      }
+    }
+    throw new Error(`nothing listens on port ${port}`);
+  }
+
   async send(data: string | Uint8Array) {
     let rest = typeof data === "string" ? bytes(data) : data;
     while (rest.length > 0) {
@@ -336,28 +348,117 @@ export class Client {
   }
 }
 
-/** A socket of Node's, as far as it is needed here. */
-export interface Socket {
-  write(text: string): void;
-  once(event: "data", listener: (data: unknown) => void): void;
-  resetAndDestroy(): void;
+/** A port that nothing listens on. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
 }
 
-/** Connects, waits for `ready`, and leaves by a reset instead of a close. */
-export async function resetAfter(
-  port: number,
-  ready: (socket: Socket) => Promise<void> | void,
-): Promise<void> {
-  const { Socket } = await node("net");
-  await new Promise<void>((resolve, reject) => {
-    const socket = new Socket();
-    socket.on("error", reject);
-    socket.on("close", () => resolve());
-    socket.connect(port, "127.0.0.1", async () => {
-      await ready(socket);
-      socket.resetAndDestroy();
-    });
-  });
+/**
+ * Types the lines of `session` that are not indented into netcat2, each when all
+ * that stands before it has appeared, and checks that a terminal shows the rest.
+ */
+export async function replay(script: string, session: string) {
+  await using server = await Server.start(script);
+  const process = start("netcat2.ts", { args: [server.address] });
+  const terminal = new Transcript(process.stdout);
+  const stderr = new Transcript(process.stderr);
+  const stdin = process.stdin.getWriter();
+  let shown = "";
+  for (const line of session.split(/(?<=\n)/)) {
+    if (!line.startsWith("\t")) {
+      await terminal.shows(shown);
+      terminal.add(line);
+      await stdin.write(bytes(line));
+    }
+    shown += line;
+  }
+  await terminal.shows(session.match(/.*\n$/)![0]);
+  await stdin.close(); // ^D
+  assertEquals((await process.status).code, 0);
+  await Promise.all([terminal.ended, stderr.ended]);
+  assertEquals(terminal.text, session);
+  assertEquals(stderr.text + server.log, "");
+}
+
+/** The C library's sockets (Linux): Deno's own cannot be made to send a reset. */
+const libc = permitted && linux
+  ? Deno.dlopen("libc.so.6", {
+    socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+    connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+    bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+    listen: { parameters: ["i32", "i32"], result: "i32" },
+    getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+    accept: {
+      parameters: ["i32", "pointer", "pointer"],
+      result: "i32",
+      nonblocking: true,
+    },
+    send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+    recv: {
+      parameters: ["i32", "buffer", "usize", "i32"],
+      result: "isize",
+      nonblocking: true,
+    },
+    setsockopt: {
+      parameters: ["i32", "i32", "i32", "buffer", "u32"],
+      result: "i32",
+    },
+    close: { parameters: ["i32"], result: "i32" },
+  }).symbols
+  : undefined;
+
+/** A socket that can leave by a reset (Linux). */
+export class RawSocket {
+  private constructor(readonly fd: number) {
+    if (fd < 0) throw new Error("no socket");
+  }
+
+  /** Connects to `port`, or returns a listener's socket if there is none. */
+  static open(port?: number): RawSocket {
+    const [AF_INET, SOCK_STREAM] = [2, 1];
+    const socket = new RawSocket(libc!.socket(AF_INET, SOCK_STREAM, 0));
+    const address = new Uint8Array(16);
+    const view = new DataView(address.buffer);
+    view.setUint16(0, AF_INET, true);
+    view.setUint16(2, port ?? 0);
+    address.set([127, 0, 0, 1], 4);
+    const failed = port === undefined
+      ? libc!.bind(socket.fd, address, 16) || libc!.listen(socket.fd, 1)
+      : libc!.connect(socket.fd, address, 16);
+    if (failed) throw new Error("no connection");
+    return socket;
+  }
+
+  get port(): number {
+    const address = new Uint8Array(16);
+    libc!.getsockname(this.fd, address, Uint32Array.of(16));
+    return new DataView(address.buffer).getUint16(2);
+  }
+
+  async accept(): Promise<RawSocket> {
+    return new RawSocket(await libc!.accept(this.fd, null, null));
+  }
+
+  send(text: string) {
+    libc!.send(this.fd, bytes(text), BigInt(text.length), 0);
+  }
+
+  /** Resolves when something has come. */
+  async receive() {
+    await libc!.recv(this.fd, new Uint8Array(1), 1n, 0);
+  }
+
+  close() {
+    libc!.close(this.fd);
+  }
+
+  /** Closes with a reset: the socket does not linger, not even for a FIN. */
+  reset() {
+    const [SOL_SOCKET, SO_LINGER] = [1, 13];
+    libc!.setsockopt(this.fd, SOL_SOCKET, SO_LINGER, Uint32Array.of(1, 0), 8);
+    this.close();
+  }
 }
 
 /** Calls `task` for 0 to `count` - 1, at most `width` at a time. */

@@ -8,6 +8,7 @@ import {
   linux,
   path,
   programTest,
+  replay,
   residentBytes,
   run,
   SCRIPTS,
@@ -360,41 +361,9 @@ async function halfClosed(server: Server, text: string) {
   return { text: answer, seconds: (performance.now() - from) / 1000 };
 }
 
-/**
- * Types into netcat2 as a person would, and returns what a terminal shows: each
- * line is typed once the text before it has appeared.
- */
-async function session(
-  script: string,
-  typed: { after: string; line: string }[],
-  last: string,
-): Promise<string> {
-  await using server = await Server.start(script);
-  const process = start("netcat2.ts", { args: [server.address] });
-  const terminal = new Transcript(process.stdout);
-  const stderr = new Transcript(process.stderr);
-  const stdin = process.stdin.getWriter();
-  for (const { after, line } of typed) {
-    await terminal.shows(after);
-    terminal.add(`${line}\n`);
-    await stdin.write(new TextEncoder().encode(`${line}\n`));
-  }
-  await terminal.shows(last);
-  await stdin.close(); // ^D
-  assertEquals((await process.status).code, 0);
-  await Promise.all([terminal.ended, stderr.ended]);
-  assertEquals(stderr.text + server.log, "");
-  return terminal.text;
-}
-
-programTest("the book's session with reverb1", async () => {
-  const text = await session("reverb1.ts", [
-    { after: "", line: "Hello?" },
-    { after: "\t hello?\n", line: "Is there anybody there?" },
-    { after: "\t IS THERE ANYBODY THERE?\n", line: "Yooo-hooo!" },
-  ], "\t yooo-hooo!\n");
-  assertEquals(
-    text,
+programTest("the book's session with reverb1", () =>
+  replay(
+    "reverb1.ts",
     "Hello?\n" +
       "\t HELLO?\n" +
       "\t Hello?\n" +
@@ -407,17 +376,12 @@ programTest("the book's session with reverb1", async () => {
       "\t YOOO-HOOO!\n" +
       "\t Yooo-hooo!\n" +
       "\t yooo-hooo!\n",
-  );
-});
+  ));
 
-programTest("the book's session with reverb2", async () => {
-  // There, the second line is begun before the second voice, and entered after.
-  const text = await session("reverb2.ts", [
-    { after: "", line: "Is there anybody there?" },
-    { after: "\t Is there anybody there?\n", line: "Yooo-hooo!" },
-  ], "\t yooo-hooo!\n");
-  assertEquals(
-    text,
+// There, the second line is begun before the second voice, and entered after.
+programTest("the book's session with reverb2", () =>
+  replay(
+    "reverb2.ts",
     "Is there anybody there?\n" +
       "\t IS THERE ANYBODY THERE?\n" +
       "\t Is there anybody there?\n" +
@@ -426,8 +390,7 @@ programTest("the book's session with reverb2", async () => {
       "\t is there anybody there?\n" +
       "\t Yooo-hooo!\n" +
       "\t yooo-hooo!\n",
-  );
-});
+  ));
 
 for (const script of ["reverb1.ts", "reverb2.ts"]) {
   programTest(`${script} echoes all connections at once`, async () => {

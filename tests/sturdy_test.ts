@@ -11,12 +11,11 @@ import {
   linux,
   node,
   programTest,
-  resetAfter,
+  RawSocket,
   residentBytes,
   run,
   Server,
   SERVERS,
-  type Socket,
   start,
   tcpSockets,
   times,
@@ -63,11 +62,11 @@ const RESETS = 1000;
 
 programTest(`${RESETS} clients reset before they are accepted`, async () => {
   await onEach(SERVERS, async (server, script) => {
-    await times(RESETS, WIDTH, () => resetAfter(server.port, () => {}));
+    for (let i = 0; i < RESETS; i++) RawSocket.open(server.port).reset();
     await servesNext(server, script);
     assertEquals(server.log, "");
   });
-});
+}, linux);
 
 const [DESCRIPTORS, CROWD, CROWD_MS, LOG_LINES] = [64, 100, 3000, 40];
 
@@ -144,16 +143,26 @@ const FLOOD = {
   garbage: 64 * MIB, // what V8 may keep of the first flood
 };
 
+/** A program that sends lines of SIZE bytes to PORT, and reads nothing. */
+const FLOODER = `
+  const [port, size] = Deno.args.map(Number);
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  const line = "x".repeat(size - 1) + "\\n";
+  const lines = new TextEncoder().encode(line.repeat(${MIB} / 4 / size));
+  while (true) await conn.write(lines);
+`;
+
 /**
- * Sends lines of `size` bytes and reads nothing. Returns the most memory that the
- * server had in use, and the longest wait of another client for its answer.
+ * Floods a server. Returns the most memory that it had in use, and the longest
+ * wait of another client for an answer.
  */
 async function flood(server: Server, size: number) {
-  const lines = bytes(("x".repeat(size - 1) + "\n").repeat(MIB / 4 / size));
-  const flooder = await server.connect();
-  const flooding = (async () => {
-    while (true) await flooder.send(lines);
-  })().catch(() => {}); // it ends when its connection is closed below
+  const flooder = new Deno.Command(Deno.execPath(), {
+    args: ["eval", FLOODER, String(server.port), String(size)],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
   let [peak, slowest] = [0, 0];
   const until = performance.now() + FLOOD.ms;
   while (performance.now() < until) {
@@ -163,8 +172,8 @@ async function flood(server: Server, size: number) {
     peak = Math.max(peak, residentBytes(server.pid));
     await delay(100);
   }
-  flooder.conn.close();
-  await flooding;
+  flooder.kill("SIGKILL"); // it must not have ended by itself
+  assertEquals((await flooder.status).signal, "SIGKILL");
   return { peak, slowest };
 }
 
@@ -195,10 +204,10 @@ programTest(
     await onEach(REVERBS, async (server, script) => {
       await times(VANISHING, WIDTH, async (i) => {
         if (i % 3 === 0) {
-          await resetAfter(server.port, async (socket) => {
-            socket.write("Hello\nWorld\n");
-            await new Promise((resolve) => socket.once("data", resolve));
-          });
+          const socket = RawSocket.open(server.port);
+          socket.send("Hello\nWorld\n");
+          await socket.receive();
+          socket.reset();
         } else {
           using client = await server.connect();
           await client.send("Hello\nWorld\n");
@@ -366,25 +375,22 @@ const { createHash } = await node("crypto");
 
 for (const script of CLIENTS) {
   programTest(`${script}: a server that resets is one line`, async () => {
-    const { createServer } = await node("net");
-    const listener = createServer((socket: Socket) => {
-      socket.write("Hello\n");
-      setTimeout(() => socket.resetAndDestroy(), 200);
-    });
-    await new Promise<void>((resolve) =>
-      listener.listen(0, "127.0.0.1", resolve)
-    );
-    const { port } = listener.address();
+    const listener = RawSocket.open();
+    const { port } = listener;
     const process = start(script, { args: [`127.0.0.1:${port}`] });
     const stdout = new Transcript(process.stdout);
     const stderr = new Transcript(process.stderr);
+    const socket = await listener.accept();
+    listener.close();
+    socket.send("Hello\n");
+    await stdout.shows("Hello\n");
+    socket.reset();
     const { code } = await process.status;
     await Promise.all([stdout.ended, stderr.ended]);
     await process.stdin.close().catch(() => {});
-    await new Promise((resolve) => listener.close(resolve));
     assertEquals([code, stdout.text], [1, "Hello\n"]);
     assertMatch(stderr.text, new RegExp(`^127.0.0.1:${port}: [^\n]+\n$`));
-  });
+  }, linux);
 
   programTest(
     `${script}: a stdout that was closed ends it quietly`,
