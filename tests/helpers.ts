@@ -408,6 +408,9 @@ const libc = permitted && linux
   }).symbols
   : undefined;
 
+/** What is received is not looked at. It must outlive every call. */
+const oneByte = new Uint8Array(1);
+
 /** A socket that can leave by a reset (Linux). */
 export class RawSocket {
   private constructor(readonly fd: number) {
@@ -446,7 +449,7 @@ export class RawSocket {
 
   /** Resolves when something has come. */
   async receive() {
-    await libc!.recv(this.fd, new Uint8Array(1), 1n, 0);
+    await libc!.recv(this.fd, oneByte, 1n, 0);
   }
 
   close() {
