@@ -206,6 +206,26 @@ async function errorsOf(fn: () => Promise<unknown>): Promise<string[]> {
   return said;
 }
 
+Deno.test("reverb2 reads little from a client that reads nothing", async () => {
+  const LIMIT = 256 * 1024; // bytes
+  const conn = memoryConn();
+  const line = bytes("x".repeat(1000) + "\n");
+  let read = 0;
+  conn.read = (buffer) => {
+    for (let i = 0; i < buffer.length; i++) {
+      buffer[i] = line[read++ % line.length];
+    }
+    return Promise.resolve(read < 10 * LIMIT ? buffer.length : null);
+  };
+  const gone = Promise.withResolvers<never>();
+  conn.write = () => gone.promise;
+  const serving = reverb.handleConn(conn);
+  await delay(200);
+  assert(read < LIMIT, `${read} bytes`);
+  gone.reject(new Deno.errors.BrokenPipe("gone"));
+  await serving;
+});
+
 /** A wait group with `count` echoes of `length` characters, and their ends. */
 function groupOf(count: number, length: number) {
   const group = new reverb.WaitGroup();
@@ -256,6 +276,19 @@ Deno.test("a wait group passes an error on, and waits no longer for that echo", 
   group.add(Promise.reject(new Deno.errors.BrokenPipe("gone")), 1);
   await assertRejects(() => group.wait(), Deno.errors.BrokenPipe, "gone");
   await assertRejects(() => group.room(), Deno.errors.BrokenPipe, "gone");
+});
+
+Deno.test("a connection is set up as Go does: no delay, keep-alive", async () => {
+  const calls: string[] = [];
+  const conn = Object.assign(memoryConn(), {
+    setNoDelay: (on = true) => calls.push(`no delay ${on}`),
+    setKeepAlive: (on = true) => calls.push(`keep-alive ${on}`),
+  });
+  const listener = { accept: () => Promise.resolve(conn) };
+  const { value } = await clock
+    .connections(listener as unknown as Deno.TcpListener).next();
+  assert(value === conn as unknown);
+  assertEquals(calls, ["no delay true", "keep-alive true"]);
 });
 
 Deno.test("failed accepts: gone clients are skipped, others are waited out", async () => {
