@@ -10,7 +10,7 @@
 //                                          ^D
 //
 // It ends with its input, even if answers are still to come: to see them, keep a
-// pipe open, as in (echo Hello; sleep 3) | deno run --allow-net netcat2.ts. To
+// pipe open, as in (echo Hello; sleep 5) | deno run --allow-net netcat2.ts. To
 // connect elsewhere, add an address: deno run --allow-net netcat2.ts localhost:9000
 
 const ADDRESS = Deno.args.length === 0 ? "localhost:8000" : Deno.args.join(" ");
