@@ -30,8 +30,8 @@ const MAX_LINE_BYTES = 65_535;
 /** Bytes that the first read of a connection may take: as many as in Go. */
 const READ_BYTES = 4096;
 
-/** Characters after which a batch of lines is full, and the next one starts. */
-const BATCH_CHARS = 16 * 1024;
+/** Characters that fill a batch of lines: few, so that others soon have a turn. */
+const BATCH_CHARS = 1024;
 
 /** Listens, and serves all clients at once. */
 export async function main() {
