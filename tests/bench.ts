@@ -6,7 +6,9 @@
 // that does what SCRIPT does, to be measured beside it; the address is added at
 // its end. --quick shows only that everything runs, with a hundredth of the load.
 
+import { writeAll } from "../netcat2.ts";
 import {
+  bytes,
   Client,
   delay,
   freePort,
@@ -58,12 +60,12 @@ const loads = (scale: number): Load[] => [
 ];
 
 /** Clients of reverb2 that send all their lines at once. */
-function echoes(clients: number, lines: number, bytes: number): Load {
-  const shouts = new TextEncoder().encode(
-    `${"x".repeat(bytes - 1)}\n`.repeat(lines),
+function echoes(clients: number, lines: number, size: number): Load {
+  const shouts = bytes(
+    `${"x".repeat(size - 1)}\n`.repeat(lines),
   );
-  const answer = 3 * lines * (bytes + "\t ".length);
-  const name = `${clients} x ${lines} lines of ${bytes} B`;
+  const answer = 3 * lines * (size + "\t ".length);
+  const name = `${clients} x ${lines} lines of ${size} B`;
   const measure = (command: string[]) =>
     withServer(command, async (port) => {
       let served = 0;
@@ -112,7 +114,7 @@ function download(bytes: number, stdout: "null" | "piped"): Load {
   const measure = (command: string[]) =>
     withClient(command, "null", stdout, async (conn, process) => {
       const received = stdout === "null" ? bytes : count(process.stdout);
-      for (const block of blocks(bytes)) await send(conn, block);
+      for (const block of blocks(bytes)) await writeAll(conn, block);
       await conn.closeWrite();
       await process.status;
       return Number(await received === bytes);
@@ -239,10 +241,6 @@ function* blocks(bytes: number) {
   for (let left = bytes; left > 0; left -= block.length) {
     yield block.subarray(0, Math.min(left, block.length));
   }
-}
-
-async function send(conn: Deno.Conn, block: Uint8Array) {
-  for (let n = 0; n < block.length;) n += await conn.write(block.subarray(n));
 }
 
 const median = (values: number[]) =>

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
 import {
+  bytes,
   Client,
   CLIENTS,
   delay,
@@ -200,7 +201,7 @@ programTest(
           // Neither side of this pair says a word.
           await delay(100);
         } else {
-          await stdin.write(new TextEncoder().encode("Hello\n"));
+          await stdin.write(bytes("Hello\n"));
           await stdout.shows("\n");
         }
         process.kill("SIGKILL");
@@ -309,13 +310,13 @@ programTest(
     await server.halfClose();
     await stdout.shows("bye\n");
     // The other direction still works.
-    await stdin.write(new TextEncoder().encode("Hello\n"));
+    await stdin.write(bytes("Hello\n"));
     assertEquals(await server.receive(6), "Hello\n");
     server.conn.close();
     let ended = false;
     const status = process.status.finally(() => ended = true);
     while (!ended) {
-      await stdin.write(new TextEncoder().encode("more\n")).catch(() => {});
+      await stdin.write(bytes("more\n")).catch(() => {});
       await delay(20);
     }
     assertEquals((await status).code, 1);
