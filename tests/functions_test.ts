@@ -160,6 +160,7 @@ Deno.test("reverb2 answers every line, then closes, once", async () => {
   await reverb.handleConn(conn);
   const [hello, world] = [voices("Hello"), voices("World")];
   assertEquals(conn.text(), hello.map((voice, i) => voice + world[i]).join(""));
+  assertEquals(conn.writes[0], hello[0] + world[0], "lines of one moment");
   assertEquals(conn.closed, 1);
 });
 

@@ -64,6 +64,7 @@ programTest(`${RESETS} clients reset before they are accepted`, async () => {
   await onEach(SERVERS, async (server, script) => {
     for (let i = 0; i < RESETS; i++) RawSocket.open(server.port).reset();
     await servesNext(server, script);
+    await closesAll(server);
     assertEquals(server.log, "");
   });
 }, linux);
