@@ -6,7 +6,6 @@
 // that does what SCRIPT does, to be measured beside it; the address is added at
 // its end. --quick shows only that everything runs, with a hundredth of the load.
 
-import { writeAll } from "../netcat2.ts";
 import {
   bytes,
   Client,
@@ -15,6 +14,7 @@ import {
   node,
   path,
   residentBytes,
+  TICK,
   times,
 } from "./helpers.ts";
 
@@ -85,7 +85,6 @@ function echoes(clients: number, lines: number, size: number): Load {
 
 /** Clients of clock2 that come all at once. */
 function ticks(clients: number): Load {
-  const LINE = "15:04:05\n".length;
   const name = `${clients} clients, ${CLOCK_SECONDS} s`;
   const measure = (command: string[]) =>
     withServer(command, async (port) => {
@@ -93,14 +92,14 @@ function ticks(clients: number): Load {
       const seconds = await stopwatch(() =>
         times(clients, clients, async () => {
           const client = await Client.connect(port);
-          if (await skip(client.conn, LINE) === LINE) connected.push(client);
+          if (await skip(client.conn, TICK) === TICK) connected.push(client);
         })
       );
       const counts = connected.map(({ conn }) => skip(conn, Infinity));
       await delay((CLOCK_SECONDS + 0.5) * 1000); // ends between two lines
       for (const { conn } of connected) conn.close();
       const bytes = (await Promise.all(counts)).reduce((a, b) => a + b, 0);
-      const rate = bytes / LINE / CLOCK_SECONDS;
+      const rate = bytes / TICK / CLOCK_SECONDS;
       return { seconds, rate, clients: connected.length };
     });
   return { script: "clock2", name, unit: "lines", measure };
@@ -114,8 +113,9 @@ function download(bytes: number, stdout: "null" | "piped"): Load {
   const measure = (command: string[]) =>
     withClient(command, "null", stdout, async (conn, process) => {
       const received = stdout === "null" ? bytes : count(process.stdout);
-      for (const block of blocks(bytes)) await writeAll(conn, block);
-      await conn.closeWrite();
+      const server = new Client(conn);
+      for (const block of blocks(bytes)) await server.send(block);
+      await server.halfClose();
       await process.status;
       return Number(await received === bytes);
     }, bytes);

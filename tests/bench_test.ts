@@ -1,7 +1,7 @@
 // The measuring tool: that it runs. What it measures is for people to judge.
 
 import { assertEquals, assertMatch } from "jsr:@std/assert@1";
-import { path, programTest } from "./helpers.ts";
+import { path, programTest, textOf } from "./helpers.ts";
 
 programTest(
   "the bench measures every script, and another program beside it",
@@ -40,5 +40,5 @@ async function linesOf(bench: string, ...args: string[]): Promise<string[]> {
     env: { NO_COLOR: "1" },
   }).output();
   assertEquals(code, 0);
-  return new TextDecoder().decode(stdout).split("\n");
+  return textOf(stdout).split("\n");
 }

@@ -5,7 +5,7 @@ import * as clock from "../clock2.ts";
 import * as netcat from "../netcat2.ts";
 import * as reverb1 from "../reverb1.ts";
 import * as reverb from "../reverb2.ts";
-import { bytes, delay, memoryConn, voices } from "./helpers.ts";
+import { bytes, delay, inTurn, memoryConn, overlapping } from "./helpers.ts";
 
 /** Bytes of the longest line that is echoed. */
 const LONGEST = 65_535;
@@ -158,16 +158,15 @@ Deno.test("after a failed write, every later one fails the same way", async () =
 Deno.test("reverb2 answers every line, then closes, once", async () => {
   const conn = memoryConn(["Hello\nWorld"]);
   await reverb.handleConn(conn);
-  const [hello, world] = [voices("Hello"), voices("World")];
-  assertEquals(conn.text(), hello.map((voice, i) => voice + world[i]).join(""));
-  assertEquals(conn.writes[0], hello[0] + world[0], "lines of one moment");
+  assertEquals(conn.text(), overlapping("Hello", "World"));
+  assertEquals(conn.writes[0], "\t HELLO\n\t WORLD\n", "lines of one moment");
   assertEquals(conn.closed, 1);
 });
 
 Deno.test("reverb1 answers one line after the other, then closes, once", async () => {
   const conn = memoryConn(["Hello\nWorld"]);
   await reverb1.handleConn(conn);
-  assertEquals(conn.text(), [...voices("Hello"), ...voices("World")].join(""));
+  assertEquals(conn.text(), inTurn("Hello", "World"));
   assertEquals(conn.closed, 1);
 });
 

@@ -9,15 +9,19 @@ import { assertEquals } from "jsr:@std/assert@1";
 // deno-lint-ignore no-explicit-any
 export const node = (name: string): Promise<any> => import(`node:${name}`);
 
-export const SERVERS = ["clock1.ts", "clock2.ts", "reverb1.ts", "reverb2.ts"];
+export const REVERBS = ["reverb1.ts", "reverb2.ts"];
+export const SERVERS = ["clock1.ts", "clock2.ts", ...REVERBS];
 export const CLIENTS = ["netcat1.ts", "netcat2.ts"];
 export const SCRIPTS = [...SERVERS, ...CLIENTS];
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The bytes of `text` in UTF-8. */
 export const bytes = (text: string) => encoder.encode(text);
+
+/** The text that `data` is in UTF-8, byte order marks included. */
+export const textOf = (data: Uint8Array) => decoder.decode(data);
 
 /** Resolves after `ms` milliseconds. */
 export const delay = (ms: number) =>
@@ -26,12 +30,27 @@ export const delay = (ms: number) =>
 /** The path of a file of this project. */
 export const path = (name: string) => new URL(`../${name}`, import.meta.url);
 
+/** The text of a file of this project. */
+export const read = (name: string) => Deno.readTextFile(path(name));
+
+/** A line of the clock servers, and how many bytes it has. */
+export const TIME = /^\d\d:\d\d:\d\d\n$/;
+export const TICK = "15:04:05\n".length;
+
 /** The three voices of an echo, as the servers write them. */
 export const voices = (shout: string) => [
   `\t ${shout.toUpperCase()}\n`,
   `\t ${shout}\n`,
   `\t ${shout.toLowerCase()}\n`,
 ];
+
+/** What reverb1 answers: one echo after the other. */
+export const inTurn = (...shouts: string[]) =>
+  shouts.flatMap((shout) => voices(shout)).join("");
+
+/** What reverb2 answers to lines that come at once. */
+export const overlapping = (...shouts: string[]) =>
+  [0, 1, 2].flatMap((i) => shouts.map((shout) => voices(shout)[i])).join("");
 
 /** What is left of the lines of `text` without comments: the code. */
 export function codeLines(text: string): string[] {
@@ -85,7 +104,7 @@ export function memoryConn(
     closed: 0,
     /** What each write took. */
     writes: [] as string[],
-    text: () => decoder.decode(new Uint8Array(taken)),
+    text: () => textOf(new Uint8Array(taken)),
     async read(buffer: Uint8Array) {
       await Promise.resolve();
       const chunk = input.shift();
@@ -100,7 +119,7 @@ export function memoryConn(
       await Promise.resolve();
       if (taken.length >= capacity) throw new Deno.errors.BrokenPipe("gone");
       for (const byte of part) taken.push(byte);
-      conn.writes.push(decoder.decode(part));
+      conn.writes.push(textOf(part));
       return part.length;
     },
     close() {
@@ -173,11 +192,7 @@ export async function run(script: string, options: Options = {}, input = "") {
   await writer.write(bytes(input)).catch(() => {});
   await writer.close().catch(() => {});
   const { code, stdout, stderr } = await process.output();
-  return {
-    code,
-    stdout: decoder.decode(stdout),
-    stderr: decoder.decode(stderr),
-  };
+  return { code, stdout: textOf(stdout), stderr: textOf(stderr) };
 }
 
 /** Reads a stream of bytes as text, as far as it has come. */
@@ -324,7 +339,7 @@ export class Client {
     while (this.#received.length < n && !this.#ended) await this.#read();
     const next = this.#received.subarray(0, n);
     this.#received = this.#received.subarray(n);
-    return decoder.decode(next);
+    return textOf(next);
   }
 
   /** All that comes until the server closes. */
@@ -346,6 +361,31 @@ export class Client {
   [Symbol.dispose]() {
     this.conn.close();
   }
+}
+
+/** Starts a client, and returns it with the test's own end of the connection. */
+export async function startClient(script: string) {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const address = `127.0.0.1:${listener.addr.port}`;
+  const process = start(script, { args: [address] });
+  const stderr = new Transcript(process.stderr);
+  const server = new Client(await listener.accept());
+  listener.close();
+  return { address, process, stderr, server };
+}
+
+/** Calls `write` again and again until `process` has ended; returns its status. */
+export async function writeUntilEnded(
+  process: Deno.ChildProcess,
+  write: () => Promise<void>,
+): Promise<Deno.CommandStatus> {
+  let ended = false;
+  const status = process.status.finally(() => ended = true);
+  while (!ended) {
+    await write().catch(() => {});
+    await delay(20);
+  }
+  return await status;
 }
 
 /** A port that nothing listens on. */
@@ -500,11 +540,14 @@ export function residentBytes(pid: number): number {
  * Deno has some Unix sockets of its own.
  */
 export function tcpSockets(pid: number): number {
-  const unix = Deno.readTextFileSync("/proc/net/unix");
+  const unix = new Set(
+    Deno.readTextFileSync("/proc/net/unix").split("\n")
+      .map((line) => line.split(/\s+/)[6]),
+  );
   const folder = `/proc/${pid}/fd`;
   return [...Deno.readDirSync(folder)].filter(({ name }) => {
     const inode = linkOf(`${folder}/${name}`).match(/^socket:\[(\d+)\]$/)?.[1];
-    return inode !== undefined && !unix.includes(` ${inode}`);
+    return inode !== undefined && !unix.has(inode);
   }).length;
 }
 

@@ -5,16 +5,15 @@ import { assert, assertEquals } from "jsr:@std/assert@1";
 import {
   codeLines,
   difference,
-  path,
   programTest,
+  read,
+  REVERBS,
   SCRIPTS,
 } from "./helpers.ts";
 
-const textOf = (script: string) => Deno.readTextFile(path(script));
-
 /** How the code of one script becomes the code of another. */
 async function changes(from: string, to: string): Promise<string[]> {
-  const [a, b] = await Promise.all([from, to].map(textOf));
+  const [a, b] = await Promise.all([from, to].map(read));
   return difference(codeLines(a), codeLines(b))
     .filter((line) => /^[-+] *\S/.test(line));
 }
@@ -42,9 +41,8 @@ programTest("reverb1 and reverb2 differ in the call of echo", async () => {
 programTest(
   "beside it, reverb2 has the wait group and its limits",
   async () => {
-    const [one, two] =
-      (await Promise.all(["reverb1.ts", "reverb2.ts"].map(textOf)))
-        .map(declarations);
+    const [one, two] = (await Promise.all(REVERBS.map(read)))
+      .map(declarations);
     const added = [...two.keys()].filter((name) => !one.has(name));
     assertEquals(added, [
       "BURST_WEIGHT",
@@ -69,13 +67,14 @@ programTest(
     const first = new Map<string, string>();
     let repeated = 0;
     for (const script of SCRIPTS) {
-      for (const [name, text] of declarations(await textOf(script))) {
+      for (const [name, text] of declarations(await read(script))) {
         if (LESSON.includes(name)) continue;
         if (first.has(name)) {
           assertEquals(text, first.get(name), `${name} in ${script}`);
           repeated++;
+        } else {
+          first.set(name, text);
         }
-        if (!first.has(name)) first.set(name, text);
       }
     }
     assert(repeated > 20, `only ${repeated} compared`);
@@ -84,7 +83,7 @@ programTest(
 
 programTest("the lesson comes first, in the order of the book", async () => {
   for (const script of SCRIPTS) {
-    const names = [...declarations(await textOf(script)).keys()]
+    const names = [...declarations(await read(script)).keys()]
       .filter((name) => !/^[A-Z_]+$/.test(name));
     const lesson = script.startsWith("clock")
       ? ["main", "handleConn"]
@@ -97,7 +96,7 @@ programTest("the lesson comes first, in the order of the book", async () => {
 
 programTest("every exported function says what it does", async () => {
   for (const script of SCRIPTS) {
-    for (const [name, text] of declarations(await textOf(script))) {
+    for (const [name, text] of declarations(await read(script))) {
       if (/^export /m.test(text)) {
         assert(text.startsWith("/**"), `${script}: ${name}`);
       }

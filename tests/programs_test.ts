@@ -6,24 +6,29 @@ import {
   Client,
   CLIENTS,
   delay,
+  freePort,
+  inTurn,
   linux,
+  overlapping,
   path,
   programTest,
+  read,
   replay,
   residentBytes,
+  REVERBS,
   run,
   SCRIPTS,
   Server,
   SERVERS,
   start,
+  startClient,
+  TICK,
+  TIME,
   times,
   Transcript,
   voices,
+  writeUntilEnded,
 } from "./helpers.ts";
-
-const TIME = /^\d\d:\d\d:\d\d\n$/;
-/** Bytes of a line of the clock servers. */
-const TICK = "15:04:05\n".length;
 
 /** Whether nothing listens on the default port, which some tests need. */
 const defaultPortFree = await isFree("localhost:8000");
@@ -85,9 +90,7 @@ for (const script of CLIENTS) {
   programTest(
     `${script}: a connection that is refused is one line`,
     async () => {
-      const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-      const address = `127.0.0.1:${listener.addr.port}`;
-      listener.close();
+      const address = `127.0.0.1:${freePort()}`;
       const { code, stdout, stderr } = await run(script, { args: [address] });
       assertEquals([code, stdout], [1, ""]);
       assertMatch(
@@ -148,7 +151,7 @@ for (const script of SCRIPTS) {
   });
 
   programTest(`${script} imports nothing but the line stream`, async () => {
-    const text = await Deno.readTextFile(path(script));
+    const text = await read(script);
     const imports = text.match(/\b(from|import)\s*\(?["'].*["']/g) ?? [];
     const reverb = script.startsWith("reverb");
     assertEquals(
@@ -163,9 +166,7 @@ programTest(
   async () => {
     const folder = await Deno.makeTempDir();
     try {
-      const { imports } = JSON.parse(
-        await Deno.readTextFile(path("deno.json")),
-      );
+      const { imports } = JSON.parse(await read("deno.json"));
       await Deno.writeTextFile(
         `${folder}/deno.json`,
         JSON.stringify({ imports }),
@@ -298,14 +299,11 @@ programTest("netcat2 ends at once when its input ends", async () => {
 programTest(
   "netcat2 outlives the end of the connection, until a write fails",
   async () => {
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const address = `127.0.0.1:${listener.addr.port}`;
-    const process = start("netcat2.ts", { args: [address] });
+    const { address, process, stderr, server } = await startClient(
+      "netcat2.ts",
+    );
     const stdout = new Transcript(process.stdout);
-    const stderr = new Transcript(process.stderr);
     const stdin = process.stdin.getWriter();
-    const server = new Client(await listener.accept());
-    listener.close();
     await server.send("bye\n");
     await server.halfClose();
     await stdout.shows("bye\n");
@@ -313,13 +311,11 @@ programTest(
     await stdin.write(bytes("Hello\n"));
     assertEquals(await server.receive(6), "Hello\n");
     server.conn.close();
-    let ended = false;
-    const status = process.status.finally(() => ended = true);
-    while (!ended) {
-      await stdin.write(bytes("more\n")).catch(() => {});
-      await delay(20);
-    }
-    assertEquals((await status).code, 1);
+    const { code } = await writeUntilEnded(
+      process,
+      () => stdin.write(bytes("more\n")),
+    );
+    assertEquals(code, 1);
     await Promise.all([
       stdout.ended,
       stderr.ended,
@@ -335,7 +331,7 @@ programTest(
   async () => {
     await using server = await Server.start("reverb1.ts");
     const { text, seconds } = await halfClosed(server, "Hello\nWorld\n");
-    assertEquals(text, [...voices("Hello"), ...voices("World")].join(""));
+    assertEquals(text, inTurn("Hello", "World"));
     assert(seconds >= 3.9, `${seconds} seconds`);
   },
 );
@@ -345,8 +341,7 @@ programTest(
   async () => {
     await using server = await Server.start("reverb2.ts");
     const { text, seconds } = await halfClosed(server, "Hello\nWorld\n");
-    const [hello, world] = [voices("Hello"), voices("World")];
-    assertEquals(text, hello.map((voice, i) => voice + world[i]).join(""));
+    assertEquals(text, overlapping("Hello", "World"));
     assert(seconds >= 1.9 && seconds < 3.9, `${seconds} seconds`);
   },
 );
@@ -393,7 +388,7 @@ programTest("the book's session with reverb2", () =>
       "\t yooo-hooo!\n",
   ));
 
-for (const script of ["reverb1.ts", "reverb2.ts"]) {
+for (const script of REVERBS) {
   programTest(`${script} echoes all connections at once`, async () => {
     await using server = await Server.start(script);
     await times(20, 20, async (i) => {

@@ -9,15 +9,16 @@ import {
   freePort,
   path,
   programTest,
+  read,
   replay,
+  REVERBS,
   SCRIPTS,
   Server,
+  textOf,
   voices,
 } from "./helpers.ts";
 
 const PAGES = ["README.md", "README.zh-CN.md"];
-
-const read = (name: string) => Deno.readTextFile(path(name));
 
 /** The code blocks of a page: their languages and contents. */
 async function blocks(page: string) {
@@ -50,7 +51,7 @@ programTest("each language links to the other, at its top", async () => {
 });
 
 programTest("the diffs are those of the scripts", async () => {
-  const pairs = [["clock1.ts", "clock2.ts"], ["reverb1.ts", "reverb2.ts"]];
+  const pairs = [["clock1.ts", "clock2.ts"], REVERBS];
   const diffs = await blocksOf("diff");
   assertEquals(diffs.length, pairs.length);
   for (const [i, pair] of pairs.entries()) {
@@ -133,7 +134,7 @@ programTest("an open pipe shows the whole echo", async () => {
     cwd: path("."),
   }).output();
   assertEquals(code, 0);
-  assertEquals(new TextDecoder().decode(stdout), voices("Hello").join(""));
+  assertEquals(textOf(stdout), voices("Hello").join(""));
 }, Deno.build.os !== "windows");
 
 programTest("every file, task and function that is named exists", async () => {

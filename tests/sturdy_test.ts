@@ -8,23 +8,30 @@ import {
   CLIENTS,
   delay,
   eventually,
+  inTurn,
   linux,
   node,
+  overlapping,
   programTest,
   RawSocket,
   residentBytes,
+  REVERBS,
   run,
   Server,
   SERVERS,
   start,
+  startClient,
   tcpSockets,
+  textOf,
+  TICK,
+  TIME,
   times,
   Transcript,
   voices,
+  writeUntilEnded,
 } from "./helpers.ts";
 
 const MIB = 1024 * 1024;
-const REVERBS = ["reverb1.ts", "reverb2.ts"];
 
 /** Clients that are under way at once, where it does not matter how many. */
 const WIDTH = 100;
@@ -45,7 +52,7 @@ async function onEach(
 async function servesNext(server: Server, script: string) {
   using client = await server.connect();
   if (script.startsWith("clock")) {
-    assertMatch(await client.receive(9), /^\d\d:\d\d:\d\d\n$/);
+    assertMatch(await client.receive(TICK), TIME);
   } else {
     await client.send("Hello\n");
     assertEquals(await client.receive(8), "\t HELLO\n");
@@ -272,10 +279,9 @@ programTest(
 const HALF_CLOSED = 1000;
 
 programTest(`${HALF_CLOSED} half-closed clients at once`, async () => {
-  const [hello, world] = [voices("Hello"), voices("World")];
   const expected: Record<string, string> = {
-    "reverb1.ts": [...hello, ...world].join(""),
-    "reverb2.ts": hello.map((voice, i) => voice + world[i]).join(""),
+    "reverb1.ts": inTurn("Hello", "World"),
+    "reverb2.ts": overlapping("Hello", "World"),
   };
   await onEach(REVERBS, async (server, script) => {
     await times(HALF_CLOSED, HALF_CLOSED, async () => {
@@ -316,31 +322,15 @@ programTest("bytes that are no text", async () => {
         await delay(50); // a packet of its own
       }
       await client.halfClose();
-      const lines = textOf(packets).split("\n")
+      const sent = Uint8Array.from(packets.flatMap((packet) => [...packet]));
+      const lines = textOf(sent).split("\n")
         .map((line) => line.replace(/\r$/, ""));
       if (lines.at(-1) === "") lines.pop();
-      const expected = [0, 1, 2].flatMap((i) => lines.map((l) => voices(l)[i]));
-      assertEquals(await receiveAll(client), expected.join(""), name);
+      assertEquals(await client.rest(), overlapping(...lines), name);
     }),
   );
   assertEquals(server.log, "");
 });
-
-/** All that comes until the end, byte order marks included. */
-async function receiveAll(client: Client): Promise<string> {
-  const all = await Array.fromAsync(
-    blocks(client.conn),
-    (block) => block.slice(),
-  );
-  return textOf(all);
-}
-
-/** The text in these bytes, byte order marks included. */
-function textOf(parts: Uint8Array[]): string {
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  return parts.map((part) => decoder.decode(part, { stream: true })).join("") +
-    decoder.decode();
-}
 
 const LEAK = { round: 2000, first: 4, rounds: 9, growth: 64 * MIB };
 
@@ -361,17 +351,6 @@ programTest(
   },
   linux,
 );
-
-/** Starts a client, and returns it with the test's own end of the connection. */
-async function startClient(script: string) {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const address = `127.0.0.1:${listener.addr.port}`;
-  const process = start(script, { args: [address] });
-  const stderr = new Transcript(process.stderr);
-  const server = new Client(await listener.accept());
-  listener.close();
-  return { address, process, stderr, server };
-}
 
 const HUGE = 100_000_000;
 const HUGE_MS = 60_000; // what is lost would be waited for in vain
@@ -401,13 +380,11 @@ for (const script of CLIENTS) {
     async () => {
       const { process, stderr, server } = await startClient(script);
       await process.stdout.cancel();
-      let ended = false;
-      const status = process.status.finally(() => ended = true);
-      while (!ended) {
-        await server.send("Hello\n").catch(() => {});
-        await delay(20);
-      }
-      assertEquals((await status).code, 0);
+      const { code } = await writeUntilEnded(
+        process,
+        () => server.send("Hello\n"),
+      );
+      assertEquals(code, 0);
       await stderr.ended;
       await process.stdin.close().catch(() => {});
       assertEquals(stderr.text, "");
@@ -428,7 +405,7 @@ for (const script of CLIENTS) {
     if (script === "netcat2.ts") {
       ways.push(Promise.all([
         send((block) => stdin.write(block)),
-        hashOf(blocks(server.conn)),
+        hashOf(server.conn.readable.values({ preventCancel: true })),
       ]));
     }
     try {
@@ -474,12 +451,4 @@ async function hashOf(from: AsyncIterable<Uint8Array>) {
     if (received >= HUGE) break;
   }
   return hash.digest("hex");
-}
-
-/** What comes from `conn`, which stays open at the end. */
-async function* blocks(conn: Deno.Conn) {
-  const buffer = new Uint8Array(64 * 1024);
-  for (let n; (n = await conn.read(buffer)) !== null;) {
-    yield buffer.subarray(0, n);
-  }
 }
