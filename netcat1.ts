@@ -1,104 +1,48 @@
-// netcat1: a TCP client that prints what the server sends. The Go program:
-// gopl.io/ch8/netcat1.
+// netcat1: a TCP client that prints what a server sends, until it closes. The Go
+// program: gopl.io/ch8/netcat1, page 221 of the book.
 //
-//   terminal 1                             terminal 2
-//   $ deno run --allow-net clock1.ts       $ deno run --allow-net netcat1.ts
-//   listening on 127.0.0.1:8000            13:58:54
-//                                          13:58:55
-//                                          ^C
+//   terminal 1                           terminal 2
+//   $ deno run --allow-net clock1.ts     $ deno run --allow-net netcat1.ts
+//   listening on localhost port 8000     13:58:54
+//                                        13:58:55
+//                                        ^C
 //
-// To connect elsewhere, add an address:
-// deno run --allow-net netcat1.ts localhost:9000
+// To connect elsewhere: deno run --allow-net netcat1.ts [[host] port]
 
-const ADDRESS = Deno.args.length === 0 ? "localhost:8000" : Deno.args.join(" ");
+const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
 
-/** Bytes of a read: a large one saves system calls. */
-const BLOCK_BYTES = 1024 * 1024;
-
-/** Connects, and copies what the server sends to stdout until its end. */
-export async function main() {
-  using conn = await Deno.connect(parseAddress(ADDRESS));
+async function main() {
+  using conn = await Deno.connect({ hostname, port: Number(port) })
+    .catch((error) => fatal(`${hostname} port ${port}: ${error.message}`));
   await mustCopy(Deno.stdout, conn);
 }
 
-/** Copies `src` to `dst` until it ends. An error ends the program. */
-export async function mustCopy(
-  dst: Pick<Deno.Conn, "write">,
-  src: Pick<Deno.Conn, "read">,
-) {
-  try {
-    await copy(dst, src);
-  } catch (error) {
-    if (dst === Deno.stdout && error instanceof Deno.errors.BrokenPipe) {
-      Deno.exit(); // e.g., `| head -1` has seen enough
-    }
-    fatal(error);
-  }
-}
-
-/**
- * Go's `io.Copy`: resolves when `src` has ended and all of it is written. Throws
- * what `read` and `write` throw. One block is read while the one before is
- * written.
- */
-export async function copy(
-  dst: Pick<Deno.Conn, "write">,
-  src: Pick<Deno.Conn, "read">,
-) {
-  let [buffer, other] = [
-    new Uint8Array(BLOCK_BYTES),
-    new Uint8Array(BLOCK_BYTES),
-  ];
-  let written: Promise<void> | undefined;
+/** Copies `src` to `dst` until it ends. An error of theirs ends the program. */
+export async function mustCopy(dst: Writer, src: Reader) {
+  const buffer = new Uint8Array(1024 * 1024); // few reads, large ones
   try {
     while (true) {
-      const [n] = await Promise.all([src.read(buffer), written]);
+      const n = await src.read(buffer);
       if (n === null) return;
-      written = writeAll(dst, buffer.subarray(0, n));
-      [buffer, other] = [other, buffer];
+      for (let done = 0; done < n;) {
+        done += await dst.write(buffer.subarray(done, n));
+      }
     }
-  } finally {
-    await written; // a read that fails must not lose the block before
+  } catch (error) {
+    const { code, message } = error as Error & { code?: string };
+    if (!code) throw error; // a mistake in this file: the system's have a code
+    if (code === "EPIPE" && dst === Deno.stdout) Deno.exit(); // as with `| head`
+    fatal(message);
   }
 }
 
-/**
- * Writes all of `bytes`: one `write` may take only a part of them. Throws what
- * `write` throws.
- */
-export async function writeAll(
-  dst: Pick<Deno.Conn, "write">,
-  bytes: Uint8Array,
-): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    done += await dst.write(bytes.subarray(done));
-  }
-}
+type Writer = Pick<Deno.Conn, "write">; // Go's io.Writer
+type Reader = Pick<Deno.Conn, "read">; // Go's io.Reader
 
-/**
- * Splits `host:port`; an IPv6 host stands in brackets, as in `[::1]:8000`.
- * Anything else gets a line that shows the usage, and ends the program with
- * status 2.
- */
-export function parseAddress(text: string) {
-  const [, hostname, port] = text.match(/^(\[[^\]]+\]|[^\s:[\]]+):(\d+)$/) ??
-    [];
-  if (hostname === undefined || Number(port) > 65_535) {
-    const script = import.meta.url.split("/").at(-1);
-    console.error(`usage: deno run --allow-net ${script} [host:port]`);
-    Deno.exit(2);
-  }
-  return { hostname, port: Number(port) };
-}
-
-/**
- * Go's `log.Fatal`: prints the address and the reason, on one line, and ends the
- * program with status 1.
- */
-export function fatal(error: unknown): never {
-  const reason = error instanceof Error ? error.message : error;
-  console.error(`${ADDRESS}: ${reason}`);
+/** Go's `log.Fatal`: prints `message`, and ends the program with status 1. */
+function fatal(message: string): never {
+  console.error(message);
   Deno.exit(1);
 }
 
-if (import.meta.main) await main().catch(fatal);
+if (import.meta.main) await main();

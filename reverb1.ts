@@ -1,59 +1,46 @@
-// reverb1: a TCP server that echoes each line three times, ever more quietly, and
-// takes the next line when the echo has faded. The Go program:
-// gopl.io/ch8/reverb1.
+// reverb1: a TCP server that echoes each line three times, ever more quietly, one
+// line after the other. The Go program: gopl.io/ch8/reverb1, page 223.
 //
-//   terminal 1                             terminal 2
-//   $ deno run --allow-net reverb1.ts      $ deno run --allow-net netcat2.ts
-//   listening on 127.0.0.1:8000            Hello?
-//                                                   HELLO?
-//                                                   Hello?
-//                                                   hello?
-//                                          ^D
+//   terminal 1                            terminal 2
+//   $ deno run --allow-net reverb1.ts     $ deno run --allow-net netcat2.ts
+//   listening on localhost port 8000      Hello?
+//                                                  HELLO?
+//                                                  Hello?
+//                                                  hello?
+//                                         ^D
 //
-// To listen elsewhere, add an address:
-// deno run --allow-net reverb1.ts localhost:9000
+// To listen elsewhere: deno run --allow-net reverb1.ts [[host] port]
 
 import { TextLineStream } from "jsr:@std/streams@1/text-line-stream";
 
-const ADDRESS = Deno.args.length === 0 ? "localhost:8000" : Deno.args.join(" ");
+const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
 
-/** Connections that may wait to be accepted, as many as Go asks Linux for. */
-const LISTEN_BACKLOG = 4096;
-
-/** Waits after a failed accept, in milliseconds: Go's net/http doubles 5 to 1,000. */
-const MIN_BACKOFF_MS = 5;
-const MAX_BACKOFF_MS = 1000;
-
-/** Bytes of the longest line: Go's bufio.Scanner, too, stops at 64 KiB. */
-const MAX_LINE_BYTES = 65_535;
-
-/** Bytes that the first read of a connection may take: as many as in Go. */
-const READ_BYTES = 4096;
-
-/** Characters that fill a batch of lines: few, so that others soon have a turn. */
-const BATCH_CHARS = 1024;
-
-/** Listens, and serves all clients at once. */
-export async function main() {
-  const listener = Deno.listen({
-    ...parseAddress(ADDRESS),
-    tcpBacklog: LISTEN_BACKLOG,
-  });
-  console.error(`listening on ${formatAddress(listener.addr)}`);
+async function main() {
+  let listener;
+  try {
+    // Go, too, lets 4,096 clients wait to be accepted.
+    listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
+  } catch (error) {
+    console.error(`${hostname} port ${port}: ${(error as Error).message}`);
+    Deno.exit(1);
+  }
+  console.error(`listening on ${hostname} port ${listener.addr.port}`);
   for await (const conn of connections(listener)) {
-    handleConn(conn); // not awaited: this is Go's `go handleConn(conn)`
+    handleConn(conn); // not awaited: Go's `go handleConn(conn)`
   }
 }
 
-/** Echoes the lines that come from `conn`, one after the other. */
-export async function handleConn(conn: Deno.Conn) {
+/** Echoes the lines that come from `conn`, one after the other, then closes it. */
+export async function handleConn(conn: Deno.TcpConn) {
   const out = new LineWriter(conn);
   try {
-    for await (const line of lines(conn)) {
+    conn.setNoDelay(); // as Go does: what is written is sent at once
+    conn.setKeepAlive(); // as Go does: a client that vanished is noticed
+    for await (const line of lines(conn, out)) {
       await echo(out, line, 1000);
     }
   } catch (error) {
-    logUnlessGone(error); // e.g., the client disconnected
+    throwIfMistake(error); // otherwise, e.g., the client disconnected
   } finally {
     conn.close();
   }
@@ -68,63 +55,62 @@ export async function echo(out: LineWriter, shout: string, delay: number) {
   await out.write(`\t ${shout.toLowerCase()}\n`);
 }
 
+/** The wait after a failed accept, in milliseconds: enough not to flood stderr. */
+const RETRY_MS = 100;
+
 /**
  * Yields the connections that `listener` accepts. Iterating `listener` itself
- * would throw, and end the server, as soon as one client resets its connection
- * before it is accepted, or the process runs out of descriptors.
+ * would end the server as soon as a client resets its connection before it is
+ * accepted, or no descriptor is free. Throws mistakes in this file.
  */
-export async function* connections(
-  listener: Deno.TcpListener,
-): AsyncGenerator<Deno.TcpConn> {
-  let backoff = 0;
+export async function* connections(listener: Deno.TcpListener) {
   while (true) {
-    let conn: Deno.TcpConn | undefined;
     try {
-      conn = await listener.accept();
-      conn.setNoDelay(); // as Go does: what is written is sent at once
-      conn.setKeepAlive(); // as Go does: a client that vanished is noticed
+      return yield* listener;
     } catch (error) {
-      conn?.close();
+      throwIfMistake(error);
       if (error instanceof Deno.errors.NotConnected) continue; // already gone
-      backoff = Math.min(2 * backoff || MIN_BACKOFF_MS, MAX_BACKOFF_MS);
-      console.error(`accept: ${error}; retrying in ${backoff} ms`);
-      await sleep(backoff);
-      continue;
+      console.error(`accept: ${error}`);
+      await sleep(RETRY_MS);
     }
-    backoff = 0;
-    yield conn;
   }
 }
+
+/** Throws `error` unless it is the system's: those have a `code`, as EPIPE is. */
+function throwIfMistake(error: unknown) {
+  if (!Object.hasOwn(error as Error, "code")) throw error;
+}
+
+/** Bytes of the longest line with its "\n": Go's bufio.MaxScanTokenSize. */
+const MAX_LINE_BYTES = 64 * 1024;
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * Go's `bufio.Scanner`: yields the lines that come from `conn`, without their
- * ends. Ends with the input, or before a line of more than `MAX_LINE_BYTES`.
- * Throws what `read` throws.
+ * ends, until the input ends or a line is too long. Reads on when `out` has
+ * nothing left to write. Throws what `conn.read` throws.
  */
-export function lines(conn: Pick<Deno.Conn, "read">): ReadableStream<string> {
-  return ReadableStream.from(wholeLines(conn))
+export function lines(conn: Deno.Conn, out: LineWriter) {
+  return ReadableStream.from(wholeLines(conn, out))
     .pipeThrough<string>(new TextLineStream());
 }
 
 /**
- * Yields text that ends where a line ends, and holds back what comes after: so a
- * line without an end is bounded, and no character is cut. `conn.readable` would
- * not do, since it closes the connection at the end of the input.
+ * Yields text up to the end of a line, and holds what comes after it: so no line
+ * grows without limit, and no character is cut. (`conn.readable` would close the
+ * connection at the end of the input, before the last echo.)
  */
-async function* wholeLines(conn: Pick<Deno.Conn, "read">) {
-  const longest = MAX_LINE_BYTES + "\r\n".length;
-  let buffer = new Uint8Array(READ_BYTES);
+async function* wholeLines(conn: Deno.Conn, out: LineWriter) {
+  let buffer = new Uint8Array(4096); // grows, as Go's does
   let held = 0;
-  while (held < longest) {
+  while (held < MAX_LINE_BYTES) {
     if (held === buffer.length) {
-      const length = Math.min(2 * held, longest);
-      buffer = new Uint8Array(buffer.buffer.transfer(length));
+      buffer = new Uint8Array(buffer.buffer.transfer(2 * held));
     }
+    await out.written; // a client that does not read is not read from
     const n = await conn.read(buffer.subarray(held));
     if (n === null) {
-      // The last line counts without an end, too.
       if (held > 0) yield decoder.decode(buffer.subarray(0, held)) + "\n";
       return;
     }
@@ -136,154 +122,50 @@ async function* wholeLines(conn: Pick<Deno.Conn, "read">) {
   }
 }
 
-const encoder = new TextEncoder();
-
 /**
- * Writes lines to a connection, each of them whole, in the order in which they
- * come. `conn.write` may write a part, and what is left could land inside the
- * line of another echo. Lines of one moment, and those that come while a write
- * is under way, leave together in one write.
+ * Writes lines to a connection, one write at a time: `conn.write` may write only
+ * a part, and the line of another echo could come before the rest.
  */
 export class LineWriter {
-  /**
-   * Resolves when no more waits to be written than a batch. Whoever waits for it
-   * before the next line is held back by a client that does not read.
-   */
-  ready = Promise.resolve();
+  /** Resolves when all lines are written. Rejects with what `conn.write` throws. */
+  written = Promise.resolve();
 
   #conn;
-  #bytes = new Uint8Array();
-  #batch?: { text: string };
-  #written = Promise.resolve();
+  #text = "";
 
-  constructor(conn: Pick<Deno.Conn, "write">) {
+  constructor(conn: Deno.Conn) {
     this.#conn = conn;
   }
 
-  /**
-   * Resolves when `line` is written. Throws what `conn.write` throws, and so
-   * does every later call.
-   */
+  /** Resolves when `line` is written. Throws what `conn.write` throws. */
   write(line: string): Promise<void> {
-    if (!this.#batch || this.#batch.text.length > BATCH_CHARS) {
-      const batch = this.#batch = { text: "" };
-      this.ready = this.#written;
-      this.#written = this.#written.then(nextTurn).then(() => {
-        if (this.#batch === batch) this.#batch = undefined; // it takes no more
-        return writeAll(this.#conn, this.#encode(batch.text));
-      });
-    }
-    this.#batch.text += line;
-    return this.#written;
+    if (this.#text === "") this.written = this.#flush(this.written);
+    this.#text += line;
+    return this.written;
   }
 
-  #encode(text: string): Uint8Array {
-    // A character of a string takes at most three bytes.
-    if (this.#bytes.length < 3 * text.length) {
-      this.#bytes = new Uint8Array(3 * text.length);
-    }
-    const { written } = encoder.encodeInto(text, this.#bytes);
-    return this.#bytes.subarray(0, written);
-  }
-}
-
-let turn: Promise<void> | undefined;
-
-/**
- * Resolves in the next turn of the event loop, when everything that is ready now
- * has run, and other connections have been looked after. (A promise resolves in
- * the same turn, `setTimeout` a millisecond or two later.)
- */
-function nextTurn(): Promise<void> {
-  return turn ??= new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      turn = undefined;
-      port1.close();
-      port2.close();
-      resolve();
-    };
-    port2.postMessage(null);
-  });
-}
-
-/** What a read or a write throws when the client has left. */
-const GONE = [
-  Deno.errors.BrokenPipe,
-  Deno.errors.ConnectionAborted,
-  Deno.errors.ConnectionReset,
-  Deno.errors.NotConnected,
-  Deno.errors.TimedOut, // no answer to keep-alive
-];
-
-/** Prints `error` on one line, unless it only says that the client has left. */
-export function logUnlessGone(error: unknown) {
-  if (!GONE.some((gone) => error instanceof gone)) console.error(`${error}`);
-}
-
-/**
- * Writes all of `bytes`: one `write` may take only a part of them. Throws what
- * `write` throws.
- */
-export async function writeAll(
-  dst: Pick<Deno.Conn, "write">,
-  bytes: Uint8Array,
-): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    done += await dst.write(bytes.subarray(done));
+  async #flush(before: Promise<void>) {
+    await before;
+    // A turn of the event loop later, lines of one moment leave together.
+    await new Promise((resolve) => setImmediate(resolve));
+    let rest = new TextEncoder().encode(this.#text);
+    this.#text = "";
+    while (rest.length > 0) rest = rest.subarray(await this.#conn.write(rest));
   }
 }
 
 const timers = new Map<number, Promise<void>>();
 
 /**
- * Go's `time.Sleep`: resolves after `ms` milliseconds. Calls within the same
- * millisecond share a timer; with thousands asleep, one timer each would cost
- * more than the work they wake up for.
+ * Go's `time.Sleep`: resolves after `ms` milliseconds. Sleeps that end in the
+ * same millisecond share a timer: thousands of timers cost more than the work.
  */
 export function sleep(ms: number): Promise<void> {
   const due = Math.round(performance.now()) + ms;
-  const timer = timers.get(due) ?? new Promise<void>((resolve) => {
-    setTimeout(() => {
-      timers.delete(due);
-      resolve();
-    }, ms);
+  return timers.getOrInsertComputed(due, async () => {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    timers.delete(due);
   });
-  timers.set(due, timer);
-  return timer;
 }
 
-/**
- * Splits `host:port`; an IPv6 host stands in brackets, as in `[::1]:8000`.
- * Anything else gets a line that shows the usage, and ends the program with
- * status 2.
- */
-export function parseAddress(text: string) {
-  const [, hostname, port] = text.match(/^(\[[^\]]+\]|[^\s:[\]]+):(\d+)$/) ??
-    [];
-  if (hostname === undefined || Number(port) > 65_535) {
-    const script = import.meta.url.split("/").at(-1);
-    console.error(`usage: deno run --allow-net ${script} [host:port]`);
-    Deno.exit(2);
-  }
-  return { hostname, port: Number(port) };
-}
-
-/** The reverse of `parseAddress`: `127.0.0.1:8000`, `[::1]:8000`. */
-export function formatAddress({ hostname, port }: Deno.NetAddr): string {
-  return hostname.includes(":")
-    ? `[${hostname}]:${port}`
-    : `${hostname}:${port}`;
-}
-
-/**
- * Go's `log.Fatal`: prints the address and the reason, on one line, and ends the
- * program with status 1.
- */
-export function fatal(error: unknown): never {
-  const reason = error instanceof Error ? error.message : error;
-  console.error(`${ADDRESS}: ${reason}`);
-  Deno.exit(1);
-}
-
-if (import.meta.main) await main().catch(fatal);
+if (import.meta.main) await main();
