@@ -6,7 +6,6 @@
 //   listening on localhost port 8000     13:58:54
 //                                        13:58:55
 //                                        ^C
-//
 // To listen elsewhere: deno run --allow-net clock1.ts [[host] port]
 
 const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();

@@ -1,12 +1,11 @@
 // clock2: a TCP server that sends the local time every second, to all clients at
 // once. The Go program: gopl.io/ch8/clock2, page 222 of the book.
 //
-//   terminal 1                           terminal 2 (and 3, 4, …)
+//   terminal 1                           terminals 2, 3, 4 …
 //   $ deno run --allow-net clock2.ts     $ nc localhost 8000
 //   listening on localhost port 8000     13:58:54
 //                                        13:58:55
 //                                        ^C
-//
 // To listen elsewhere: deno run --allow-net clock2.ts [[host] port]
 
 const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();

@@ -1,14 +1,13 @@
 // netcat2: a TCP client that sends what it reads from stdin, and at the same time
 // prints what the server sends. The Go program: gopl.io/ch8/netcat2, page 223.
 //
-//   terminal 1                            terminal 2
-//   $ deno run --allow-net reverb1.ts     $ deno run --allow-net netcat2.ts
-//   listening on localhost port 8000      Hello?
-//                                                  HELLO?
-//                                                  Hello?
-//                                                  hello?
-//                                         ^D
-//
+//   terminal 1                           terminal 2
+//   $ deno run --allow-net reverb1.ts    $ deno run --allow-net netcat2.ts
+//   listening on localhost port 8000     Hello?
+//                                                 HELLO?
+//                                                 Hello?
+//                                                 hello?
+//                                        ^D
 // It ends with its input, though answers may be on their way.
 // To connect elsewhere: deno run --allow-net netcat2.ts [[host] port]
 

@@ -1,14 +1,13 @@
 // reverb1: a TCP server that echoes each line three times, ever more quietly, one
 // line after the other. The Go program: gopl.io/ch8/reverb1, page 223.
 //
-//   terminal 1                            terminal 2
-//   $ deno run --allow-net reverb1.ts     $ deno run --allow-net netcat2.ts
-//   listening on localhost port 8000      Hello?
-//                                                  HELLO?
-//                                                  Hello?
-//                                                  hello?
-//                                         ^D
-//
+//   terminal 1                           terminal 2
+//   $ deno run --allow-net reverb1.ts    $ deno run --allow-net netcat2.ts
+//   listening on localhost port 8000     Hello?
+//                                                 HELLO?
+//                                                 Hello?
+//                                                 hello?
+//                                        ^D
 // To listen elsewhere: deno run --allow-net reverb1.ts [[host] port]
 
 import { TextLineStream } from "jsr:@std/streams@1/text-line-stream";

@@ -1,18 +1,13 @@
 // reverb2: a TCP server that echoes each line three times, ever more quietly, and
 // lets the echoes overlap. The Go program: gopl.io/ch8/reverb2, page 224.
 //
-//   terminal 1                            terminal 2
-//   $ deno run --allow-net reverb2.ts     $ deno run --allow-net netcat2.ts
-//   listening on localhost port 8000      Hello?
-//                                                  HELLO?
-//                                                  Hello?
-//                                         Yooo-hooo!
-//                                                  YOOO-HOOO!
-//                                                  hello?
-//                                                  Yooo-hooo!
-//                                                  yooo-hooo!
-//                                         ^D
-//
+//   terminal 1                           terminal 2
+//   $ deno run --allow-net reverb2.ts    $ deno run --allow-net netcat2.ts
+//   listening on localhost port 8000     Hello?
+//                                                 HELLO?
+//                                        Yooo-hooo!
+//                                                 YOOO-HOOO!
+//                                                 Hello?
 // To listen elsewhere: deno run --allow-net reverb2.ts [[host] port]
 
 import { TextLineStream } from "jsr:@std/streams@1/text-line-stream";

@@ -1,22 +1,20 @@
-// Loads the scripts, and prints what that takes:
+// Loads the programs, and prints what that takes:
 //
 //   deno task bench [SCRIPT] [--against COMMAND] [--quick]
 //
 // SCRIPT (reverb2, say) measures that one alone. COMMAND starts another program
-// that does what SCRIPT does, to be measured beside it; the address is added at
-// its end. --quick shows only that everything runs, with a hundredth of the load.
+// that does what SCRIPT does, to be measured beside it, by turns. All programs
+// use their default address. --quick shows only that everything runs, with a
+// hundredth of the load.
 
-import {
-  bytes,
-  Client,
-  delay,
-  freePort,
-  node,
-  path,
-  residentBytes,
-  TICK,
-  times,
-} from "./helpers.ts";
+import { parseArgs } from "node:util";
+import { Client, listening, reasonNotToListen } from "./support/client.ts";
+import { path } from "./support/files.ts";
+import { peakBytes } from "./support/kernel.ts";
+import { bytes, TICK } from "./support/text.ts";
+import { delay, stopwatch, times } from "./support/time.ts";
+
+const ADDRESS = { hostname: "localhost", port: 8000 };
 
 /** Runs of each load; the table shows their medians. */
 const RUNS = 3;
@@ -24,26 +22,26 @@ const RUNS = 3;
 /** Seconds that an echo takes at the least. */
 const IDEAL_SECONDS = 2;
 
-/** Seconds for which the lines of a clock server are counted. */
+/** Seconds for which the lines of a clock are counted. */
 const CLOCK_SECONDS = 3;
 
-/** What a load took. */
+/** What a load took. What is left out does not apply. */
 interface Figures {
-  /** Beyond the ideal, where there is one. */
   seconds: number;
   /** Lines or megabytes that came, per second. */
   rate: number;
   /** Clients that got all that they waited for. */
-  clients: number;
-  /** The most memory in use, in megabytes; NaN where the system does not tell. */
-  memory: number;
+  clients?: number;
+  /** The most memory in use, in megabytes, where the system tells. */
+  memory?: number;
 }
 
 interface Load {
   script: string;
+  /** What is done. */
   name: string;
-  unit: string;
-  /** Loads the program that `command` starts once the address is added. */
+  unit: "lines" | "MB";
+  /** Loads the program that `command` starts. */
   measure(command: string[]): Promise<Figures>;
 }
 
@@ -53,132 +51,140 @@ const loads = (scale: number): Load[] => [
   echoes(1, 2000 / scale, 60_000),
   echoes(1000 / scale, 20, 16),
   echoes(5000 / scale, 20, 16),
-  ticks(2000 / scale),
-  download(1e9 / scale, "null"),
-  download(1e9 / scale, "piped"),
-  upload(1e9 / scale),
+  ticks(10_000 / scale),
+  download(2e9 / scale, "null"),
+  download(2e9 / scale, "piped"),
+  upload(2e9 / scale),
 ];
+
+const plural = (n: number, what: string) =>
+  `${n.toLocaleString("en-US")} ${what}${n === 1 ? "" : "s"}`;
 
 /** Clients of reverb2 that send all their lines at once. */
 function echoes(clients: number, lines: number, size: number): Load {
-  const shouts = bytes(
-    `${"x".repeat(size - 1)}\n`.repeat(lines),
-  );
+  const shouts = bytes(`${"x".repeat(size - 1)}\n`.repeat(lines));
   const answer = 3 * lines * (size + "\t ".length);
-  const name = `${clients} x ${lines} lines of ${size} B`;
-  const measure = (command: string[]) =>
-    withServer(command, async (port) => {
-      let served = 0;
-      const total = await stopwatch(() =>
-        times(clients, clients, async () => {
-          using client = await Client.connect(port);
-          const answered = skip(client.conn, answer);
-          await client.send(shouts);
-          if (await answered === answer) served++;
-        })
-      );
-      const rate = 3 * lines * served / total;
-      return { seconds: total - IDEAL_SECONDS, rate, clients: served };
-    });
-  return { script: "reverb2", name, unit: "lines", measure };
+  return {
+    script: "reverb2",
+    name: `${plural(clients, "client")} x ${
+      plural(lines, "line")
+    } of ${size} B`,
+    unit: "lines",
+    measure: (command) =>
+      withServer(command, async () => {
+        let served = 0;
+        const total = await stopwatch(() =>
+          times(clients, clients, async () => {
+            using client = await Client.connect(ADDRESS.port);
+            const answered = skip(client.conn, answer);
+            await client.send(shouts);
+            if (await answered === answer) served++;
+          })
+        );
+        const rate = 3 * lines * served / total;
+        return { seconds: total - IDEAL_SECONDS, rate, clients: served };
+      }),
+  };
 }
 
 /** Clients of clock2 that come all at once. */
 function ticks(clients: number): Load {
-  const name = `${clients} clients, ${CLOCK_SECONDS} s`;
-  const measure = (command: string[]) =>
-    withServer(command, async (port) => {
-      const connected: Client[] = [];
-      const seconds = await stopwatch(() =>
-        times(clients, clients, async () => {
-          const client = await Client.connect(port);
-          if (await skip(client.conn, TICK) === TICK) connected.push(client);
-        })
-      );
-      const counts = connected.map(({ conn }) => skip(conn, Infinity));
-      await delay((CLOCK_SECONDS + 0.5) * 1000); // ends between two lines
-      for (const { conn } of connected) conn.close();
-      const bytes = (await Promise.all(counts)).reduce((a, b) => a + b, 0);
-      const rate = bytes / TICK / CLOCK_SECONDS;
-      return { seconds, rate, clients: connected.length };
-    });
-  return { script: "clock2", name, unit: "lines", measure };
+  return {
+    script: "clock2",
+    name: `${plural(clients, "client")}, until each has the time`,
+    unit: "lines",
+    measure: (command) =>
+      withServer(command, async () => {
+        const connected: Client[] = [];
+        const seconds = await stopwatch(() =>
+          times(clients, 256, async () => {
+            const client = await Client.connect(ADDRESS.port);
+            if (await skip(client.conn, TICK) === TICK) connected.push(client);
+          })
+        );
+        const counts = connected.map(({ conn }) => skip(conn, Infinity));
+        await delay((CLOCK_SECONDS + 0.5) * 1000); // ends between two lines
+        for (const { conn } of connected) conn.close();
+        const bytes = (await Promise.all(counts)).reduce((a, b) => a + b, 0);
+        const rate = bytes / TICK / CLOCK_SECONDS;
+        return { seconds, rate, clients: connected.length };
+      }),
+  };
 }
 
-/** A server that sends `bytes` to netcat1. */
-function download(bytes: number, stdout: "null" | "piped"): Load {
-  const name = `${bytes / 1e6} MB, ${
-    stdout === "null" ? "dropped" : "into a pipe"
-  }`;
-  const measure = (command: string[]) =>
-    withClient(command, "null", stdout, async (conn, process) => {
-      const received = stdout === "null" ? bytes : count(process.stdout);
-      const server = new Client(conn);
-      for (const block of blocks(bytes)) await server.send(block);
-      await server.halfClose();
-      await process.status;
-      return Number(await received === bytes);
-    }, bytes);
-  return { script: "netcat1", name, unit: "MB", measure };
+/** A server that sends `total` bytes to netcat1. */
+function download(total: number, stdout: "null" | "piped"): Load {
+  return {
+    script: "netcat1",
+    name: `${total / 1e6} MB ${stdout === "null" ? "dropped" : "into a pipe"}`,
+    unit: "MB",
+    measure: (command) =>
+      withClient(command, total, "null", stdout, async (server, process) => {
+        const received = stdout === "null" ? total : count(process.stdout);
+        for (const block of blocks(total)) await server.send(block);
+        const memory = await peakOf(process.pid);
+        server.conn.closeWrite();
+        if (await received !== total) throw new Error("bytes were lost");
+        await process.status;
+        return memory;
+      }),
+  };
 }
 
-/** A server that takes `bytes` from netcat2. */
-function upload(bytes: number): Load {
-  const name = `${bytes / 1e6} MB from a pipe`;
-  const measure = (command: string[]) =>
-    withClient(command, "piped", "null", async (conn, process) => {
-      const received = skip(conn, bytes);
-      const stdin = process.stdin.getWriter();
-      for (const block of blocks(bytes)) await stdin.write(block);
-      await stdin.close();
-      await process.status;
-      return Number(await received === bytes);
-    }, bytes);
-  return { script: "netcat2", name, unit: "MB", measure };
+/** A server that takes `total` bytes from netcat2. */
+function upload(total: number): Load {
+  return {
+    script: "netcat2",
+    name: `${total / 1e6} MB from a pipe`,
+    unit: "MB",
+    measure: (command) =>
+      withClient(command, total, "piped", "null", async (server, process) => {
+        const received = skip(server.conn, total);
+        const stdin = process.stdin.getWriter();
+        for (const block of blocks(total)) await stdin.write(block);
+        if (await received !== total) throw new Error("bytes were lost");
+        const memory = await peakOf(process.pid);
+        await stdin.close();
+        await process.status;
+        return memory;
+      }),
+  };
 }
 
 /** Starts a server, loads it, and ends it. */
 async function withServer(
   command: string[],
-  load: (port: number) => Promise<Omit<Figures, "memory">>,
+  load: () => Promise<Figures>,
 ): Promise<Figures> {
-  const port = freePort();
-  const process = spawn([...command, `127.0.0.1:${port}`], "null", "null");
-  const memory = watchMemory(process.pid);
+  const process = spawn(command, "null", "null");
   try {
-    (await Client.whenUp(port)).conn.close();
-    return { ...await load(port), memory: memory.peak() };
+    await listening(ADDRESS.port);
+    return { ...await load(), memory: await peakOf(process.pid) };
   } finally {
-    memory.stop();
     process.kill("SIGKILL");
     await process.status;
   }
 }
 
-/** Starts a client, and loads it; `load` returns how many clients were served. */
+/** Starts a client, and loads it; `load` returns the memory that it took. */
 async function withClient(
   command: string[],
+  total: number,
   stdin: "null" | "piped",
   stdout: "null" | "piped",
-  load: (conn: Deno.Conn, process: Deno.ChildProcess) => Promise<number>,
-  bytes: number,
+  load: (
+    server: Client,
+    process: Deno.ChildProcess,
+  ) => Promise<number | undefined>,
 ): Promise<Figures> {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const address = `127.0.0.1:${listener.addr.port}`;
-  const process = spawn([...command, address], stdin, stdout);
-  const memory = watchMemory(process.pid);
-  using conn = await listener.accept();
-  let clients = 0;
-  const seconds = await stopwatch(async () =>
-    clients = await load(conn, process)
-  );
-  memory.stop();
-  return {
-    seconds,
-    rate: bytes / 1e6 / seconds,
-    clients,
-    memory: memory.peak(),
-  };
+  using listener = Deno.listen(ADDRESS);
+  const process = spawn(command, stdin, stdout);
+  using server = new Client(await listener.accept());
+  let memory: number | undefined;
+  const seconds = await stopwatch(async () => {
+    memory = await load(server, process);
+  });
+  return { seconds, rate: total / 1e6 / seconds, memory };
 }
 
 function spawn(
@@ -190,38 +196,14 @@ function spawn(
     .spawn();
 }
 
-/** Follows the memory of a process. */
-function watchMemory(pid: number) {
-  let peak = NaN;
-  const look = () => {
-    try {
-      peak = Math.max(peak || 0, residentBytes(pid) / 1e6);
-    } catch {
-      // It has ended, or this system does not tell.
-    }
-  };
-  const timer = setInterval(look, 50);
-  return {
-    stop: () => clearInterval(timer),
-    peak: () => (look(), peak),
-  };
-}
+const peakOf = async (pid: number) => await peakBytes(pid) / 1e6 || undefined;
 
-/** Seconds that `work` takes. */
-async function stopwatch(work: () => Promise<unknown>): Promise<number> {
-  const from = performance.now();
-  await work();
-  return (performance.now() - from) / 1000;
-}
-
-/** Reads and drops `bytes`, or what comes before; returns how many came. */
-async function skip(conn: Deno.Conn, bytes: number): Promise<number> {
-  const buffer = new Uint8Array(
-    bytes > 1e6 && bytes < Infinity ? 1 << 20 : 1 << 10,
-  );
+/** Reads and drops `total` bytes, or what comes before; returns how many came. */
+async function skip(conn: Deno.Conn, total: number): Promise<number> {
+  const buffer = new Uint8Array(total > 1e6 && total < Infinity ? 1e6 : 1000);
   let done = 0;
-  while (done < bytes) {
-    const part = buffer.subarray(0, Math.min(bytes - done, buffer.length));
+  while (done < total) {
+    const part = buffer.subarray(0, Math.min(total - done, buffer.length));
     const n = await conn.read(part).catch(() => null); // e.g., a reset
     if (n === null) break;
     done += n;
@@ -230,73 +212,65 @@ async function skip(conn: Deno.Conn, bytes: number): Promise<number> {
 }
 
 async function count(stream: ReadableStream<Uint8Array>): Promise<number> {
-  let bytes = 0;
-  for await (const block of stream) bytes += block.length;
-  return bytes;
+  let total = 0;
+  for await (const block of stream) total += block.length;
+  return total;
 }
 
-/** Blocks that make up `bytes` together. */
-function* blocks(bytes: number) {
-  const block = new Uint8Array(1 << 20);
-  for (let left = bytes; left > 0; left -= block.length) {
+/** Blocks that make up `total` bytes together. */
+function* blocks(total: number) {
+  const block = new Uint8Array(1e6);
+  for (let left = total; left > 0; left -= block.length) {
     yield block.subarray(0, Math.min(left, block.length));
   }
 }
 
-const median = (values: number[]) =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-
 /** Prints a row of the table. */
 function print([first, ...others]: string[]) {
-  const widths = [8, 9, 15, 9, 8];
+  const widths = [8, 9, 16, 9, 8];
   const cells = others.map((cell, i) => cell.padStart(widths[i]));
-  console.log((first.padEnd(36) + cells.join("")).trimEnd());
+  console.log((first.padEnd(44) + cells.join("")).trimEnd());
 }
 
 /** The medians of several measurements, as cells of the table. */
 function cells(runs: Figures[], unit: string): string[] {
-  const of = (key: keyof Figures) => median(runs.map((run) => run[key]));
+  const of = (key: keyof Figures) => {
+    const values = runs.map((run) => run[key] ?? NaN).sort((a, b) => a - b);
+    return values[Math.floor(values.length / 2)];
+  };
+  const shown = (n: number) =>
+    isNaN(n) ? "" : Math.round(n).toLocaleString("en-US");
   return [
     of("seconds").toFixed(2),
-    `${Math.round(of("rate")).toLocaleString("en-US")} ${unit}`,
-    String(of("clients")),
-    of("memory") ? of("memory").toFixed(0) : "?",
+    `${shown(of("rate"))} ${unit}`,
+    shown(of("clients")),
+    shown(of("memory")),
   ];
 }
 
-if (import.meta.main) {
-  const { values, positionals } = (await node("util")).parseArgs({
-    args: Deno.args,
+async function main() {
+  const { values, positionals } = parseArgs({
     options: { against: { type: "string" }, quick: { type: "boolean" } },
     allowPositionals: true,
   });
   const [only] = positionals;
-  if (values.against && !only) {
-    console.error(
-      "usage: deno task bench [SCRIPT] [--against COMMAND] [--quick]",
-    );
-    Deno.exit(2);
-  }
   const [scale, runs] = values.quick ? [100, 1] : [1, RUNS];
+  const chosen = loads(scale).filter(({ script }) => !only || script === only);
+  if (chosen.length === 0) throw new Error(`${only} is not measured`);
+  if (values.against && !only) throw new Error("--against needs a SCRIPT");
+  const taken = reasonNotToListen(ADDRESS.hostname, ADDRESS.port);
+  if (taken) throw new Error(`localhost port ${ADDRESS.port}: ${taken}`);
   print(["", "", "seconds*", "per second", "clients", "MB"]);
-  for (const { script, name, unit, measure } of loads(scale)) {
-    if (only && script !== only) continue;
-    const ours = [
-      Deno.execPath(),
-      "run",
-      "--allow-net",
-      path(`${script}.ts`).pathname,
-    ];
+  for (const { script, name, unit, measure } of chosen) {
+    const file = path(`${script}.ts`);
+    const ours = [Deno.execPath(), "run", "--allow-net", file];
     const sides = [{ side: "ours", command: ours, figures: [] as Figures[] }];
     if (values.against) {
-      sides.push({
-        side: "theirs",
-        command: values.against.split(" "),
-        figures: [],
-      });
+      const command = values.against.split(" ");
+      sides.push({ side: "theirs", command, figures: [] });
     }
-    // By turns, so that a slow moment of the machine hits both.
     for (let i = 0; i < runs; i++) {
+      // By turns, so that a slow moment of the machine hits both.
       for (const { command, figures } of sides) {
         figures.push(await measure(command));
       }
@@ -305,5 +279,14 @@ if (import.meta.main) {
       print([`${script}: ${name}`, side, ...cells(figures, unit)]);
     }
   }
-  console.log("\n* reverb2: beyond the two that an echo takes");
+  console.log(`\n* reverb2: beyond the ${IDEAL_SECONDS} that an echo takes`);
+}
+
+if (import.meta.main) {
+  try {
+    await main();
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message}`);
+    Deno.exit(1);
+  }
 }

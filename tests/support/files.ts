@@ -1,0 +1,19 @@
+// The files of this project.
+
+export const REVERBS = ["reverb1.ts", "reverb2.ts"];
+export const SERVERS = ["clock1.ts", "clock2.ts", ...REVERBS];
+export const CLIENTS = ["netcat1.ts", "netcat2.ts"];
+export const SCRIPTS = [...SERVERS, ...CLIENTS];
+
+/** The path of a file of this project. */
+export const path = (name: string) =>
+  new URL(`../../${name}`, import.meta.url).pathname;
+
+/** The text of a file of this project. */
+export const read = (name: string) => Deno.readTextFile(path(name));
+
+/** What is left of the lines of `text` without comments: the code. */
+export const codeLines = (text: string) =>
+  text.split("\n")
+    .filter((line) => !/^\s*(\/\/|\/\*\*|\*|$)/.test(line))
+    .map((line) => line.replace(/ +\/\/ .*$/, ""));
