@@ -1,5 +1,5 @@
-// clock1: a TCP server that sends the local time every second, to one client at
-// a time. The Go program: gopl.io/ch8/clock1, page 219 of the book.
+// clock1: a TCP server that sends the local time every second, to one client
+// at a time. The Go program: gopl.io/ch8/clock1, page 219 of the book.
 //
 //   terminal 1                           terminal 2
 //   $ deno run --allow-net clock1.ts     $ nc localhost 8000
@@ -13,7 +13,7 @@ const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
 async function main() {
   let listener;
   try {
-    // Go, too, lets 4,096 clients wait to be accepted.
+    // As with Go on Linux, 4,096 clients may wait to be accepted: not just 511.
     listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
@@ -25,7 +25,7 @@ async function main() {
   }
 }
 
-/** Sends the time to `conn`, at once and then every second, until it is gone. */
+/** Sends the time to `conn`, at once and every second, until that fails. */
 export async function handleConn(conn: Deno.Conn) {
   try {
     while (true) {
@@ -40,13 +40,14 @@ export async function handleConn(conn: Deno.Conn) {
   }
 }
 
-/** The wait after a failed accept, in milliseconds: enough not to flood stderr. */
+/** The wait after a failed accept, in milliseconds: not to flood stderr. */
 const RETRY_MS = 100;
 
 /**
- * Yields the connections that `listener` accepts. Iterating `listener` itself
- * would end the server as soon as a client resets its connection before it is
- * accepted, or no descriptor is free. Throws mistakes in this file.
+ * Yields the connections that `listener` accepts, and goes on when an accept
+ * has failed: a client that resets its connection before it is accepted, or a
+ * lack of descriptors, would otherwise end the server. Throws a mistake in this
+ * file.
  */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
@@ -61,7 +62,7 @@ export async function* connections(listener: Deno.TcpListener) {
   }
 }
 
-/** Throws `error` unless it is the system's: those have a `code`, as EPIPE is. */
+/** Throws a mistake in this file: only the system's errors have a `code`. */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
 }

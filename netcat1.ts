@@ -1,5 +1,5 @@
-// netcat1: a TCP client that prints what a server sends, until it closes. The Go
-// program: gopl.io/ch8/netcat1, page 221 of the book.
+// netcat1: a TCP client that prints what a server sends, until it closes.
+// The Go program: gopl.io/ch8/netcat1, page 221 of the book.
 //
 //   terminal 1                           terminal 2
 //   $ deno run --allow-net clock1.ts     $ deno run --allow-net netcat1.ts
@@ -16,7 +16,7 @@ async function main() {
   await mustCopy(Deno.stdout, conn);
 }
 
-/** Copies `src` to `dst` until it ends. An error of theirs ends the program. */
+/** Copies `src` to `dst` until it ends. A failed read or write is fatal. */
 export async function mustCopy(dst: Writer, src: Reader) {
   const buffer = new Uint8Array(1024 * 1024); // few reads, large ones
   try {
@@ -30,7 +30,7 @@ export async function mustCopy(dst: Writer, src: Reader) {
   } catch (error) {
     const { code, message } = error as Error & { code?: string };
     if (!code) throw error; // a mistake in this file: the system's have a code
-    if (code === "EPIPE" && dst === Deno.stdout) Deno.exit(); // as with `| head`
+    if (code === "EPIPE" && dst === Deno.stdout) Deno.exit(); // e.g., `| head`
     fatal(message);
   }
 }

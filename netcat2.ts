@@ -1,5 +1,6 @@
-// netcat2: a TCP client that sends what it reads from stdin, and at the same time
-// prints what the server sends. The Go program: gopl.io/ch8/netcat2, page 223.
+// netcat2: a TCP client that sends what it reads from stdin, and at the same
+// time prints what the server sends. The Go program: gopl.io/ch8/netcat2, page
+// 223 of the book.
 //
 //   terminal 1                           terminal 2
 //   $ deno run --allow-net reverb1.ts    $ deno run --allow-net netcat2.ts
@@ -21,7 +22,7 @@ async function main() {
   Deno.exit(); // Go's main, too, ends the other goroutine when it returns
 }
 
-/** Copies `src` to `dst` until it ends. An error of theirs ends the program. */
+/** Copies `src` to `dst` until it ends. A failed read or write is fatal. */
 export async function mustCopy(dst: Writer, src: Reader) {
   const buffer = new Uint8Array(1024 * 1024); // few reads, large ones
   try {
@@ -35,7 +36,7 @@ export async function mustCopy(dst: Writer, src: Reader) {
   } catch (error) {
     const { code, message } = error as Error & { code?: string };
     if (!code) throw error; // a mistake in this file: the system's have a code
-    if (code === "EPIPE" && dst === Deno.stdout) Deno.exit(); // as with `| head`
+    if (code === "EPIPE" && dst === Deno.stdout) Deno.exit(); // e.g., `| head`
     fatal(message);
   }
 }

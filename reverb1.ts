@@ -1,5 +1,5 @@
-// reverb1: a TCP server that echoes each line three times, ever more quietly, one
-// line after the other. The Go program: gopl.io/ch8/reverb1, page 223.
+// reverb1: a TCP server that echoes each line three times, ever more quietly,
+// one line after the other. The Go program: gopl.io/ch8/reverb1, page 223.
 //
 //   terminal 1                           terminal 2
 //   $ deno run --allow-net reverb1.ts    $ deno run --allow-net netcat2.ts
@@ -17,7 +17,7 @@ const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
 async function main() {
   let listener;
   try {
-    // Go, too, lets 4,096 clients wait to be accepted.
+    // As with Go on Linux, 4,096 clients may wait to be accepted: not just 511.
     listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
@@ -29,12 +29,12 @@ async function main() {
   }
 }
 
-/** Echoes the lines that come from `conn`, one after the other, then closes it. */
+/** Echoes the lines from `conn`, one after the other, then closes it. */
 export async function handleConn(conn: Deno.TcpConn) {
   const out = new LineWriter(conn);
   try {
     conn.setNoDelay(); // as Go does: what is written is sent at once
-    conn.setKeepAlive(); // as Go does: a client that vanished is noticed
+    conn.setKeepAlive(); // as Go does: in time, a vanished client is noticed
     for await (const line of lines(conn, out)) {
       await echo(out, line, 1000);
     }
@@ -45,7 +45,7 @@ export async function handleConn(conn: Deno.TcpConn) {
   }
 }
 
-/** Writes `shout` three times, ever more quietly, `delay` milliseconds apart. */
+/** Writes `shout` loudly, as it is, and quietly, `delay` milliseconds apart. */
 export async function echo(out: LineWriter, shout: string, delay: number) {
   await out.write(`\t ${shout.toUpperCase()}\n`);
   await sleep(delay);
@@ -54,13 +54,14 @@ export async function echo(out: LineWriter, shout: string, delay: number) {
   await out.write(`\t ${shout.toLowerCase()}\n`);
 }
 
-/** The wait after a failed accept, in milliseconds: enough not to flood stderr. */
+/** The wait after a failed accept, in milliseconds: not to flood stderr. */
 const RETRY_MS = 100;
 
 /**
- * Yields the connections that `listener` accepts. Iterating `listener` itself
- * would end the server as soon as a client resets its connection before it is
- * accepted, or no descriptor is free. Throws mistakes in this file.
+ * Yields the connections that `listener` accepts, and goes on when an accept
+ * has failed: a client that resets its connection before it is accepted, or a
+ * lack of descriptors, would otherwise end the server. Throws a mistake in this
+ * file.
  */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
@@ -75,7 +76,7 @@ export async function* connections(listener: Deno.TcpListener) {
   }
 }
 
-/** Throws `error` unless it is the system's: those have a `code`, as EPIPE is. */
+/** Throws a mistake in this file: only the system's errors have a `code`. */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
 }
@@ -83,12 +84,12 @@ function throwIfMistake(error: unknown) {
 /** Bytes of the longest line with its "\n": Go's bufio.MaxScanTokenSize. */
 const MAX_LINE_BYTES = 64 * 1024;
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // keeps it
 
 /**
  * Go's `bufio.Scanner`: yields the lines that come from `conn`, without their
- * ends, until the input ends or a line is too long. Reads on when `out` has
- * nothing left to write. Throws what `conn.read` throws.
+ * ends, until the input ends or a line is too long. Reads no more of them while
+ * `out` is writing. Throws what `conn.read` and `conn.write` throw.
  */
 export function lines(conn: Deno.Conn, out: LineWriter) {
   return ReadableStream.from(wholeLines(conn, out))
@@ -96,9 +97,9 @@ export function lines(conn: Deno.Conn, out: LineWriter) {
 }
 
 /**
- * Yields text up to the end of a line, and holds what comes after it: so no line
- * grows without limit, and no character is cut. (`conn.readable` would close the
- * connection at the end of the input, before the last echo.)
+ * Yields text up to the last end of a line, and holds what comes after it: so
+ * no line grows without limit, and no character is cut. (`conn.readable` would
+ * close the connection at the end of the input, before the last echo.)
  */
 async function* wholeLines(conn: Deno.Conn, out: LineWriter) {
   let buffer = new Uint8Array(4096); // grows, as Go's does
@@ -122,11 +123,11 @@ async function* wholeLines(conn: Deno.Conn, out: LineWriter) {
 }
 
 /**
- * Writes lines to a connection, one write at a time: `conn.write` may write only
- * a part, and the line of another echo could come before the rest.
+ * Writes lines to a connection, one write at a time: `conn.write` may write
+ * only a part, and no other line must come before the rest.
  */
 export class LineWriter {
-  /** Resolves when all lines are written. Rejects with what `conn.write` throws. */
+  /** Resolves when all is written. Rejects with what `conn.write` throws. */
   written = Promise.resolve();
 
   #conn;

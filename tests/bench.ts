@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { Client, listening, reasonNotToListen } from "./support/client.ts";
 import { path } from "./support/files.ts";
 import { peakBytes } from "./support/kernel.ts";
-import { bytes, TICK } from "./support/text.ts";
+import { bytes, textOf, TICK } from "./support/text.ts";
 import { delay, stopwatch, times } from "./support/time.ts";
 
 const ADDRESS = { hostname: "localhost", port: 8000 };
@@ -114,20 +114,34 @@ function ticks(clients: number): Load {
 
 /** A server that sends `total` bytes to netcat1. */
 function download(total: number, stdout: "null" | "piped"): Load {
+  // A pipe has another process at its end, which counts.
+  const counted = ["sh", "-c", '"$@" | wc -c', "sh"];
   return {
     script: "netcat1",
-    name: `${total / 1e6} MB ${stdout === "null" ? "dropped" : "into a pipe"}`,
+    name: `${total / 1e9} GB ${stdout === "null" ? "dropped" : "into a pipe"}`,
     unit: "MB",
-    measure: (command) =>
-      withClient(command, total, "null", stdout, async (server, process) => {
-        const received = stdout === "null" ? total : count(process.stdout);
-        for (const block of blocks(total)) await server.send(block);
-        const memory = await peakOf(process.pid);
-        server.conn.closeWrite();
-        if (await received !== total) throw new Error("bytes were lost");
-        await process.status;
-        return memory;
-      }),
+    measure: (command) => {
+      const whole = stdout === "null" ? command : [...counted, ...command];
+      return withClient(
+        whole,
+        total,
+        "null",
+        stdout,
+        async (server, process) => {
+          for (const block of blocks(total)) await server.send(block);
+          const memory = stdout === "null"
+            ? await peakOf(process.pid)
+            : undefined;
+          await server.conn.closeWrite();
+          if (stdout === "piped") {
+            const [count] = await Array.fromAsync(process.stdout, textOf);
+            if (Number(count) !== total) throw new Error("bytes were lost");
+          }
+          await process.status;
+          return memory;
+        },
+      );
+    },
   };
 }
 
@@ -135,7 +149,7 @@ function download(total: number, stdout: "null" | "piped"): Load {
 function upload(total: number): Load {
   return {
     script: "netcat2",
-    name: `${total / 1e6} MB from a pipe`,
+    name: `${total / 1e9} GB from a pipe`,
     unit: "MB",
     measure: (command) =>
       withClient(command, total, "piped", "null", async (server, process) => {
@@ -209,12 +223,6 @@ async function skip(conn: Deno.Conn, total: number): Promise<number> {
     done += n;
   }
   return done;
-}
-
-async function count(stream: ReadableStream<Uint8Array>): Promise<number> {
-  let total = 0;
-  for await (const block of stream) total += block.length;
-  return total;
 }
 
 /** Blocks that make up `total` bytes together. */

@@ -22,7 +22,7 @@ export function test(
   name: string,
   needs: Need[],
   fn: () => void | Promise<void>,
-  seconds = 30,
+  seconds = 20,
 ) {
   const lacks = needs.filter(missing)
     .map((need) => need === "linux" ? "Linux" : `--allow-${need}`);
