@@ -81,6 +81,7 @@ export class Transcript {
   text = "";
   /** Resolves when the stream has ended. */
   readonly ended: Promise<void>;
+  #open = true;
   #changed = Promise.withResolvers<void>();
 
   constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
@@ -92,6 +93,7 @@ export class Transcript {
     for await (const part of stream.pipeThrough(new TextDecoderStream())) {
       this.add(part);
     }
+    this.#open = false;
     this.#changed.resolve();
   }
 
@@ -104,13 +106,9 @@ export class Transcript {
 
   /** Resolves when the text contains `part`. */
   async shows(part: string) {
-    let open = true;
     while (!this.text.includes(part)) {
-      if (!open) throw new Error(`${part} is missing from ${this.text}`);
-      open = await Promise.race([
-        this.#changed.promise.then(() => true),
-        this.ended.then(() => false),
-      ]);
+      if (!this.#open) throw new Error(`${part} is missing from ${this.text}`);
+      await this.#changed.promise;
     }
   }
 }
