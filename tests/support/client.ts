@@ -42,33 +42,24 @@ export class Client {
     return textOf(next);
   }
 
-  /** All that comes until the server closes. */
-  rest(): Promise<string> {
-    return this.receive(Infinity);
-  }
-
-  /** All that comes until the server closes or resets the connection. */
-  async restUntilReset(): Promise<string> {
+  /** All that comes until the server closes, or resets what it did not read. */
+  async rest(): Promise<string> {
     try {
-      while (!this.#ended) await this.#read();
+      return await this.receive(Infinity);
     } catch (error) {
       if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
       this.#ended = true;
+      return this.receive(Infinity);
     }
-    return this.rest();
+  }
+
+  /** Sends `data` again and again, and reads nothing; throws when that ends. */
+  async flood(data: string): Promise<never> {
+    while (true) await this.send(data);
   }
 
   [Symbol.dispose]() {
     this.conn.close();
-  }
-}
-
-/** The message that listening on `hostname` and `port` throws, if it does. */
-export function reasonNotToListen(hostname: string, port: number) {
-  try {
-    Deno.listen({ hostname, port }).close();
-  } catch (error) {
-    return (error as Error).message;
   }
 }
 
@@ -80,7 +71,7 @@ export function freePort(): number {
 
 /** Waits until something listens on `port` of localhost. */
 export const listening = (port: number) =>
-  eventually(`a listener on port ${port}`, async () => {
+  eventually(async () => {
     const conn = await Deno.connect({ port }).catch(() => undefined);
     conn?.close();
     return conn !== undefined;

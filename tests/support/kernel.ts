@@ -17,13 +17,6 @@ export const residentBytes = async (pid: number) =>
 export const peakBytes = async (pid: number) =>
   1024 * await sh(`awk '/VmHWM/ {print $2}' /proc/$1/status`, pid);
 
-/** Seconds of processor time that a process has used. */
-export const processorSeconds = async (pid: number) =>
-  await sh(
-    `sed 's/.*) //' /proc/$1/stat | awk '{print ($12 + $13) / 100}'`,
-    pid,
-  );
-
 /**
  * TCP sockets that a process has open, those that were reset included. Deno has
  * some Unix sockets of its own.

@@ -3,19 +3,15 @@
 import { assertEquals } from "jsr:@std/assert@1";
 import { Client } from "./client.ts";
 import { path } from "./files.ts";
-import { cleanups, type Need, witnesses } from "./testing.ts";
-import { bytes, textOf } from "./text.ts";
-import { eventually } from "./time.ts";
-
-/** What it takes to start a program and talk to it. */
-export const PROGRAM: Need[] = ["run", "net"];
+import { cleanups, witnesses } from "./testing.ts";
+import { bytes } from "./text.ts";
 
 /** How a script is started. */
 export interface Options {
-  args?: string[];
+  args?: (string | number)[];
   permissions?: string[];
   env?: Record<string, string>;
-  /** What the shell is to do first: set a limit, redirect. */
+  /** How the shell starts it, as "$@". */
   shell?: string;
   /** The folder that the script is in, if it is not the project's. */
   folder?: string;
@@ -23,18 +19,16 @@ export interface Options {
   source?: string;
 }
 
-/** Starts a script with `--allow-net`, and with pipes for all that it reads and says. */
-export function start(script: string, options: Options = {}) {
+/** Starts a script, with pipes for all that it reads and says. */
+export function spawn(script: string, options: Options = {}) {
   const { args = [], permissions = ["--allow-net"], shell } = options;
-  const folder = options.folder ?? path("");
   const file = options.source === undefined ? script : "-";
   const command = [Deno.execPath(), "run", ...permissions, file, ...args];
-  const [program, ...rest] = shell === undefined
-    ? command
-    : ["sh", "-c", `${shell}; exec "$@"`, "sh", ...command];
+  const [program, ...rest] = (shell ? ["sh", "-c", shell, "sh"] : [])
+    .concat(command.map(String));
   const process = new Deno.Command(program, {
     args: rest,
-    cwd: folder,
+    cwd: options.folder ?? path(""),
     env: { NO_COLOR: "1", ...options.env },
     stdin: "piped",
     stdout: "piped",
@@ -44,36 +38,6 @@ export function start(script: string, options: Options = {}) {
   cleanups.add(kill);
   process.status.then(() => cleanups.delete(kill));
   return process;
-}
-
-/** Writes `text` to the stdin of `process`, and ends it. */
-export async function type(process: Deno.ChildProcess, text: string) {
-  const stdin = process.stdin.getWriter();
-  // A program that ends without reading breaks the pipe; its status tells why.
-  await stdin.write(bytes(text)).catch(() => {});
-  await stdin.close().catch(() => {});
-}
-
-/** Runs a script to its end on `input`. */
-export async function run(script: string, options: Options = {}, input = "") {
-  const process = start(script, options);
-  await type(process, options.source ?? input);
-  const { code, stdout, stderr } = await process.output();
-  return { code, stdout: textOf(stdout), stderr: textOf(stderr) };
-}
-
-/** Calls `write` again and again until `process` has ended; returns its status. */
-export async function writeUntilEnded(
-  process: Deno.ChildProcess,
-  write: () => Promise<void>,
-): Promise<number> {
-  let code: number | undefined;
-  process.status.then((status) => code = status.code);
-  await eventually("its end", async () => {
-    await write().catch(() => {});
-    return code !== undefined;
-  });
-  return code!;
 }
 
 /** Reads a stream of bytes as text, as far as it has come. */
@@ -113,23 +77,53 @@ export class Transcript {
   }
 }
 
-/** A server script as a process. */
-export class Server {
+/** A script as a process. */
+export class Program {
   readonly process;
-  readonly #stdout;
+  readonly stdout;
   readonly stderr;
-  port = 0;
+  readonly #stdin;
 
-  private constructor(script: string, options: Options) {
-    this.process = start(script, { args: ["127.0.0.1", "0"], ...options });
-    this.#stdout = new Transcript(this.process.stdout);
+  constructor(script: string, options: Options = {}) {
+    this.process = spawn(script, options);
+    this.stdout = new Transcript(this.process.stdout);
     this.stderr = new Transcript(this.process.stderr);
+    this.#stdin = this.process.stdin.getWriter();
+    if (options.source) this.type(options.source).then(() => this.endInput());
   }
+
+  /** Types `text`; a program that does not read it any more loses it. */
+  async type(text: string) {
+    await this.#stdin.write(bytes(text)).catch(() => {});
+  }
+
+  async endInput() {
+    await this.#stdin.close().catch(() => {});
+  }
+
+  /** Waits for its end; returns its status, and what it has said. */
+  async over() {
+    const { code } = await this.process.status;
+    await Promise.all([this.stdout.ended, this.stderr.ended, this.endInput()]);
+    return { code, stdout: this.stdout.text, stderr: this.stderr.text };
+  }
+}
+
+/** Runs a script to its end on `input`. */
+export async function run(script: string, options: Options = {}, input = "") {
+  const program = new Program(script, options);
+  await program.type(input);
+  await program.endInput();
+  return await program.over();
+}
+
+/** A server script as a process. */
+export class Server extends Program {
+  port = 0;
 
   /** Starts a server, and waits until it says where it listens. */
   static async start(script: string, options: Options = {}): Promise<Server> {
-    const server = new Server(script, options);
-    await type(server.process, options.source ?? "");
+    const server = new Server(script, { args: ["127.0.0.1", 0], ...options });
     await server.stderr.shows("\n");
     server.port = Number(server.greeting.split(" ").at(-1));
     return server;
@@ -146,7 +140,7 @@ export class Server {
 
   /** What it has said since, on both streams. */
   get log() {
-    return this.#stdout.text + this.stderr.text.replace(/^.*\n/, "");
+    return this.stdout.text + this.stderr.text.replace(/^.*\n/, "");
   }
 
   connect(): Promise<Client> {
@@ -164,20 +158,17 @@ export class Server {
   /** Ends the server, which must be running still. */
   async [Symbol.asyncDispose]() {
     this.process.kill("SIGKILL");
-    const { signal } = await this.process.status;
-    await Promise.all([this.#stdout.ended, this.stderr.ended]);
-    assertEquals(signal, "SIGKILL", `the server ended by itself: ${this.log}`);
+    const { code } = await this.over();
+    assertEquals(code, 128 + 9, `the server ended by itself: ${this.log}`);
   }
 }
 
 /** Starts a client, and returns it with the test's own end of the connection. */
-export async function startClient(script: string) {
+export async function startClient(script: string, options: Options = {}) {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const args = ["127.0.0.1", String(listener.addr.port)];
-  const process = start(script, { args });
-  const stderr = new Transcript(process.stderr);
-  const server = new Client(await listener.accept());
-  return { process, stderr, server };
+  const args = ["127.0.0.1", listener.addr.port];
+  const program = new Program(script, { args, ...options });
+  return { program, server: new Client(await listener.accept()) };
 }
 
 /**
@@ -186,24 +177,19 @@ export async function startClient(script: string) {
  */
 export async function replay(script: string, session: string) {
   await using server = await Server.start(script);
-  const args = ["127.0.0.1", String(server.port)];
-  const process = start("netcat2.ts", { args });
-  const terminal = new Transcript(process.stdout);
-  const stderr = new Transcript(process.stderr);
-  const stdin = process.stdin.getWriter();
+  const args = ["127.0.0.1", server.port];
+  const netcat = new Program("netcat2.ts", { args });
   let shown = "";
   for (const line of session.split(/(?<=\n)/)) {
     if (!line.startsWith("\t")) {
-      await terminal.shows(shown);
-      terminal.add(line);
-      await stdin.write(bytes(line));
+      await netcat.stdout.shows(shown);
+      netcat.stdout.add(line);
+      await netcat.type(line);
     }
     shown += line;
   }
-  await terminal.shows(session.match(/.*\n$/)![0]);
-  await stdin.close(); // ^D
-  assertEquals((await process.status).code, 0);
-  await Promise.all([terminal.ended, stderr.ended]);
-  assertEquals(terminal.text, session);
-  assertEquals(stderr.text + server.log, "");
+  await netcat.stdout.shows(session.match(/.*\n$/)![0]);
+  await netcat.endInput(); // ^D
+  assertEquals(await netcat.over(), { code: 0, stdout: session, stderr: "" });
+  assertEquals(server.log, "");
 }

@@ -33,8 +33,4 @@ export async function servesNext(server: Server, script: string) {
 
 /** Waits until a server has no socket open but its listener's. */
 export const closesAll = (server: Server) =>
-  eventually(
-    "every connection closed",
-    async () => await tcpSockets(server.pid) === 1,
-    40,
-  );
+  eventually(async () => await tcpSockets(server.pid) === 1);

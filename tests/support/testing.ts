@@ -3,6 +3,11 @@
 /** Permissions, and the system whose kernel tells what a process uses. */
 export type Need = "net" | "read" | "write" | "run" | "linux";
 
+/** What it takes to start a program and talk to it, and more. */
+export const PROGRAM: Need[] = ["run", "net"];
+export const READING: Need[] = [...PROGRAM, "read"];
+export const LINUX: Need[] = [...PROGRAM, "linux"];
+
 /** Called when a test is over, whether it has passed or not. */
 export const cleanups = new Set<() => void>();
 

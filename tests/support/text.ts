@@ -25,3 +25,9 @@ export const inTurn = (...shouts: string[]) =>
 /** What reverb2 answers to lines that come at once. */
 export const overlapping = (...shouts: string[]) =>
   [0, 1, 2].flatMap((i) => shouts.map((shout) => voices(shout)[i])).join("");
+
+/** The second of the day that a line of a clock names. */
+export function secondsOf(tick: string): number {
+  const [, hours, minutes, seconds] = tick.match(/^(\d\d):(\d\d):(\d\d)\n$/)!;
+  return (Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds);
+}
