@@ -1,6 +1,6 @@
 // netcat1 and netcat2.
 
-import { assert, assertEquals, assertRejects } from "jsr:@std/assert@1";
+import { assert, assertEquals } from "jsr:@std/assert@1";
 import * as netcat from "../netcat2.ts";
 import { CLIENTS, SERVERS } from "./support/files.ts";
 import { memoryConn } from "./support/memory_conn.ts";

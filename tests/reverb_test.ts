@@ -73,6 +73,18 @@ for (const end of ["\n", "\r\n", ""]) {
   );
 }
 
+test("a buffer is small until a line is long", [], async () => {
+  const conn = memoryConn(["a\n", "x".repeat(5000) + "\n"]);
+  const { read } = conn;
+  const sizes: number[] = [];
+  conn.read = (buffer) => {
+    sizes.push(buffer.length);
+    return read(buffer);
+  };
+  await Array.fromAsync(reverb2.lines(conn, writerTo(memoryConn())));
+  assertEquals(sizes, [4096, 4096, 4096, 8192]);
+});
+
 test("lines of one moment leave in one write, in order", [], async () => {
   const conn = memoryConn();
   const out = writerTo(conn);
