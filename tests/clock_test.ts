@@ -29,9 +29,10 @@ test("a clock writes each line whole", [], async () => {
   assertMatch(conn.text(), TIME);
 });
 
-/** A listener that does in turn what `accepts` says, then has been closed. */
-function listenerOf(...accepts: (Deno.TcpConn | Error)[]) {
+/** A listener that does in turn what `accepts` says; it is closed by `undefined`. */
+function listenerOf(...accepts: (Deno.TcpConn | Error | undefined)[]) {
   const next = async () => {
+    if (accepts.length === 0) accepts.push(new TypeError("closed already"));
     const value = await accepts.shift();
     if (value instanceof Error) throw value;
     return { value, done: value === undefined };
@@ -49,7 +50,7 @@ test("an accept that fails is retried, after 100 ms", [], async () => {
   const { error } = console;
   console.error = (line: string) => said.push(line);
   using timers = fastTimers();
-  const listener = listenerOf(left, first, full, left, second);
+  const listener = listenerOf(left, first, full, left, second, undefined);
   const conns = await Array.fromAsync(clock.connections(listener))
     .finally(() => console.error = error);
   assert(conns[0] === first && conns[1] === second);

@@ -94,7 +94,7 @@ export function serverTests(script: string, mistakes: Record<string, string>) {
       await client?.send("Hello\n").catch(() => {});
       await assertMistakeShown(server, name);
       client?.conn.close();
-    });
+    }, 10);
   }
 
   test(`${script} lets ${WAITING} clients wait`, LINUX, async () => {
