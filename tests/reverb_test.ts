@@ -88,7 +88,10 @@ test("a buffer is small until a line is long", [], async () => {
 test("lines of one moment leave in one write, in order", [], async () => {
   const conn = memoryConn();
   const out = writerTo(conn);
-  await Promise.all(["a\n", "b\n", "c\n"].map((line) => out.write(line)));
+  await Promise.all(["a\n", "b\n", "c\n"].map(async (line, i) => {
+    for (let k = 0; k < 10 * i; k++) await undefined; // in the same turn
+    await out.write(line);
+  }));
   await out.write("d\n");
   assertEquals(conn.writes, ["a\nb\nc\n", "d\n"]);
 });
