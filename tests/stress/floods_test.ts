@@ -90,7 +90,7 @@ test("2,000 idle connections hold nobody back", PROGRAM, async () => {
 test("a burst of lines slows no later one down", PROGRAM, async () => {
   await using server = await Server.start("reverb2.ts");
   const before = await secondsFor(server, 20_000);
-  await secondsFor(server, 53_000);
+  for (let i = 0; i < 2; i++) await secondsFor(server, 53_000);
   const after = await secondsFor(server, 20_000);
   assert(after < before + 1, `${before} s before, ${after} s after`);
 }, 60);
