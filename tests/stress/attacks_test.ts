@@ -9,7 +9,7 @@ import { Server } from "../support/process.ts";
 import { reset, resettable } from "../support/resets.ts";
 import { closesAll, MIB, onEach, servesNext } from "../support/stress.ts";
 import { LINUX, PROGRAM, test } from "../support/testing.ts";
-import { inTurn, overlapping, voices } from "../support/text.ts";
+import { bytes, inTurn, overlapping, textOf, voices } from "../support/text.ts";
 import { delay, times } from "../support/time.ts";
 
 test("1,000 clients reset before they are accepted", LINUX, async () => {
@@ -113,3 +113,35 @@ test("1,000 half-closed clients are answered in full", PROGRAM, async () => {
     assertEquals(server.log, "");
   });
 }, 60);
+
+test("bytes that are no text", PROGRAM, async () => {
+  await using server = await Server.start("reverb2.ts");
+  // Random, but the same every time: a linear congruential generator.
+  let seed = 1;
+  const random = Uint8Array.from({ length: 20_000 }, () => {
+    seed = (seed * 1103515245 + 12345) % 2 ** 31;
+    return seed >> 16;
+  });
+  const euro = bytes("€"); // three bytes
+  const cases = [
+    [random],
+    [bytes("a\0b\n\0\n")],
+    [bytes("\ufeffHello\n\ufeff\n")],
+    [euro.slice(0, 1), euro.slice(1), bytes("\n")],
+    [bytes("\n\r\n\n")],
+  ];
+  await Promise.all(cases.map(async (packets) => {
+    using client = await server.connect();
+    for (const packet of packets) {
+      await client.send(packet);
+      await delay(50); // a packet of its own
+    }
+    await client.conn.closeWrite();
+    const sent = Uint8Array.from(packets.flatMap((packet) => [...packet]));
+    const lines = textOf(sent).split("\n")
+      .map((line) => line.replace(/\r$/, ""));
+    if (lines.at(-1) === "") lines.pop();
+    assertEquals(await client.rest(), overlapping(...lines));
+  }));
+  assertEquals(server.log, "");
+});

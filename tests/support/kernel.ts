@@ -1,12 +1,14 @@
 // What the kernel tells of a process (Linux). It is asked through the shell: to
 // read it themselves, tests would need all permissions.
 
+import { textOf } from "./text.ts";
+
 async function sh(script: string, pid: number): Promise<number> {
   const { stdout } = await new Deno.Command("sh", {
     args: ["-c", script, "sh", String(pid)],
     stderr: "null",
   }).output();
-  return Number(new TextDecoder().decode(stdout));
+  return Number(textOf(stdout));
 }
 
 /** Bytes of memory that a process has in use. */
