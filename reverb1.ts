@@ -130,12 +130,9 @@ export class LineWriter {
   /** Resolves when all is written. Rejects with what `conn.write` throws. */
   written = Promise.resolve();
 
-  #conn;
   #text = "";
 
-  constructor(conn: Deno.Conn) {
-    this.#conn = conn;
-  }
+  constructor(private conn: Deno.Conn) {}
 
   /** Resolves when `line` is written. Throws what `conn.write` throws. */
   write(line: string): Promise<void> {
@@ -150,7 +147,7 @@ export class LineWriter {
     await new Promise((resolve) => setImmediate(resolve));
     let rest = new TextEncoder().encode(this.#text);
     this.#text = "";
-    while (rest.length > 0) rest = rest.subarray(await this.#conn.write(rest));
+    while (rest.length > 0) rest = rest.subarray(await this.conn.write(rest));
   }
 }
 

@@ -7,7 +7,6 @@
 //                                                 HELLO?
 //                                        Yooo-hooo!
 //                                                 YOOO-HOOO!
-//                                                 Hello?
 // To listen elsewhere: deno run --allow-net reverb2.ts [[host] port]
 
 import { TextLineStream } from "jsr:@std/streams@1/text-line-stream";
@@ -33,12 +32,14 @@ async function main() {
 export async function handleConn(conn: Deno.TcpConn) {
   const out = new LineWriter(conn);
   let last: Promise<void> | undefined;
+  let count = 0;
   try {
     conn.setNoDelay(); // as Go does: what is written is sent at once
     conn.setKeepAlive(); // as Go does: in time, a vanished client is noticed
     for await (const line of lines(conn, out)) {
       echoes++;
       last = echo(out, line, 1000).then(ended, ended); // Go's `go echo(…)`
+      if (++count % MAX_BURST === 0) await last;
       if (echoes > MAX_ECHOES) await sleep(PACE_MS);
     }
   } catch (error) {
@@ -67,6 +68,9 @@ let echoes = 0;
  */
 const MAX_ECHOES = 100_000;
 const PACE_MS = 10;
+
+/** How many lines a connection may send before it waits for their echoes. */
+const MAX_BURST = 50_000;
 
 /** Counts an echo that has ended, or has failed since its client is gone. */
 function ended(error?: unknown) {
@@ -150,12 +154,9 @@ export class LineWriter {
   /** Resolves when all is written. Rejects with what `conn.write` throws. */
   written = Promise.resolve();
 
-  #conn;
   #text = "";
 
-  constructor(conn: Deno.Conn) {
-    this.#conn = conn;
-  }
+  constructor(private conn: Deno.Conn) {}
 
   /** Resolves when `line` is written. Throws what `conn.write` throws. */
   write(line: string): Promise<void> {
@@ -170,7 +171,7 @@ export class LineWriter {
     await new Promise((resolve) => setImmediate(resolve));
     let rest = new TextEncoder().encode(this.#text);
     this.#text = "";
-    while (rest.length > 0) rest = rest.subarray(await this.#conn.write(rest));
+    while (rest.length > 0) rest = rest.subarray(await this.conn.write(rest));
   }
 }
 
