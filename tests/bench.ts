@@ -2,57 +2,47 @@
 //
 //   deno task bench [SCRIPT] [--against COMMAND] [--quick]
 //
-// SCRIPT (reverb2, say) measures that one alone. COMMAND starts another program
-// that does what SCRIPT does, to be measured beside it, by turns. All programs
-// use their default address. --quick shows only that everything runs, with a
-// hundredth of the load.
+// SCRIPT (reverb2, say) measures that one alone; COMMAND starts another program
+// that does the same, to be measured beside it, by turns. All programs use their
+// default address. --quick shows that everything runs, with 1 % of the load.
 
 import { parseArgs } from "node:util";
-import { Client, listening } from "./support/client.ts";
+import { Client } from "./support/client.ts";
 import { path } from "./support/files.ts";
-import { peakBytes } from "./support/kernel.ts";
+import { memoryOf } from "./support/stress.ts";
 import { bytes, TICK } from "./support/text.ts";
-import { stopwatch, times } from "./support/time.ts";
+import { eventually, stopwatch, times } from "./support/time.ts";
 
 const ADDRESS = { hostname: "localhost", port: 8000 };
-
-/** Runs of each load; the table shows their medians. */
-const RUNS = 3;
-
-interface Load {
-  script: string;
-  /** What is done. */
-  name: string;
-  /** Seconds that it takes at the least, and that do not count. */
-  ideal?: number;
-  /** How the shell starts a client, as "$@", where it is to have a pipe. */
-  shell?: string;
-  /** Loads a server, or the client that is connected to `peer`. */
-  work(peer?: Client): Promise<unknown>;
-}
-
-const loads = (scale: number): Load[] => [
-  echoes(1, 50_000 / scale, 16),
-  echoes(100, 1000 / scale, 16),
-  echoes(1, 2000 / scale, 60_000),
-  echoes(1000 / scale, 20, 16),
-  echoes(5000 / scale, 20, 16),
-  ticks(10_000 / scale),
-  download(2000 / scale),
-  { ...download(2000 / scale), shell: '"$@" | cat' },
-  upload(2000 / scale),
-];
-
 const MEGABYTE = new Uint8Array(1e6);
 
-const plural = (n: number, what: string) =>
-  `${n.toLocaleString("en-US")} ${what}${n === 1 ? "" : "s"}`;
+/** What is done with a script. A client is connected to `peer`. */
+type Work = (peer: Client) => Promise<unknown>;
+
+/** Where a script needs a pipe, the shell starts it, as "$@". */
+type Load = [script: string, name: string, work: Work, shell?: string];
+
+function loads(scale: number): Load[] {
+  const megabytes = 2000 / scale;
+  const send: Work = (peer) => times(megabytes, 1, () => peer.send(MEGABYTE));
+  const take: Work = (peer) => skip(peer.conn, megabytes * 1e6);
+  const zeros = `head -c ${megabytes}MB /dev/zero | "$@"`;
+  return [
+    echoes(1, 50_000 / scale, 16),
+    echoes(100, 1000 / scale, 16),
+    echoes(1, 2000 / scale, 60_000),
+    echoes(1000 / scale, 20, 16),
+    echoes(5000 / scale, 20, 16),
+    ticks(10_000 / scale),
+    ["netcat1", `${megabytes} MB, dropped`, send],
+    ["netcat1", `${megabytes} MB, to a pipe`, send, '"$@" | cat'],
+    ["netcat2", `${megabytes} MB, from a pipe`, take, zeros],
+  ];
+}
 
 /** Clients of reverb2 that send all their lines at once. */
 function echoes(clients: number, lines: number, size: number): Load {
   const shouts = bytes(`${"x".repeat(size - 1)}\n`.repeat(lines));
-  const sent = `${plural(lines, "line")} of ${plural(size, "byte")}`;
-  const name = `${plural(clients, "client")} x ${sent}`;
   const work = () =>
     times(clients, clients, async () => {
       using client = await Client.connect(ADDRESS.port);
@@ -60,40 +50,21 @@ function echoes(clients: number, lines: number, size: number): Load {
       await client.send(shouts);
       await answered;
     });
-  return { script: "reverb2", name, ideal: 2, work };
+  const name = `${clients} client(s) x ${lines} lines of ${size} bytes`;
+  return ["reverb2", name, work];
 }
 
 /** Clients of clock2 that come all at once, and stay. */
 function ticks(clients: number): Load {
-  const name = `${plural(clients, "client")}, until each has the time`;
   const work = async () => {
-    const connected: Client[] = [];
+    using connected = new DisposableStack();
     await times(clients, 256, async () => {
-      const client = await Client.connect(ADDRESS.port);
+      const client = connected.use(await Client.connect(ADDRESS.port));
       await skip(client.conn, TICK);
-      connected.push(client);
     });
-    for (const { conn } of connected) conn.close();
   };
-  return { script: "clock2", name, work };
+  return ["clock2", `${clients} clients, until each has the time`, work];
 }
-
-/** A server that sends to netcat1. */
-const download = (megabytes: number): Load => ({
-  script: "netcat1",
-  name: `${megabytes} MB to stdout`,
-  async work(peer) {
-    for (let i = 0; i < megabytes; i++) await peer!.send(MEGABYTE);
-  },
-});
-
-/** A server that takes from netcat2. */
-const upload = (megabytes: number): Load => ({
-  script: "netcat2",
-  name: `${megabytes} MB from stdin`,
-  shell: `head -c ${megabytes}MB /dev/zero | "$@"`,
-  work: (peer) => skip(peer!.conn, megabytes * 1e6),
-});
 
 /** Reads and drops `total` bytes. */
 async function skip(conn: Deno.Conn, total: number) {
@@ -105,35 +76,41 @@ async function skip(conn: Deno.Conn, total: number) {
   }
 }
 
+/** Whether a server listens. */
+const listens = () =>
+  Client.connect(ADDRESS.port).then(({ conn }) => {
+    conn.close();
+    return true;
+  }, () => false);
+
 /** Starts a program, and loads it: seconds, and megabytes if they are known. */
-async function measure(command: string[], load: Load): Promise<number[]> {
-  const client = load.script.startsWith("netcat");
-  using listener = client ? Deno.listen(ADDRESS) : undefined;
-  const [program, ...args] = load.shell
-    ? ["sh", "-c", load.shell, "sh", ...command]
-    : command;
+async function measure(command: string[], [script, , work, shell]: Load) {
+  const server = !script.startsWith("netcat");
+  using listener = server ? undefined : Deno.listen(ADDRESS);
+  const [program, ...args] = (shell ? ["sh", "-c", shell, "sh"] : [])
+    .concat(command);
   const pipes = { stdin: "null", stdout: "null", stderr: "null" } as const;
   const process = new Deno.Command(program, { args, ...pipes }).spawn();
   try {
-    if (!client) await listening(ADDRESS.port);
+    if (server) await eventually(listens);
     using peer = listener && new Client(await listener.accept());
-    const seconds = await stopwatch(() => load.work(peer));
-    const memory = load.shell ? NaN : await peakBytes(process.pid);
-    return [seconds - (load.ideal ?? 0), memory / 1e6];
+    const seconds = await stopwatch(() => work(peer!));
+    const { peak } = await memoryOf(process.pid);
+    return [script === "reverb2" ? seconds - 2 : seconds, shell ? NaN : peak];
   } finally {
-    if (!client) process.kill("SIGKILL");
+    if (server) process.kill("SIGKILL");
     await process.status;
   }
 }
 
-/** Prints a row: the medians of what `runs` took, blank where it is not known. */
-function print(name: string, side: string, runs: number[][]) {
-  const cells = [0, 1].map((i) => {
-    const figures = runs.map((run) => run[i]).sort((a, b) => a - b);
-    const median = figures[Math.floor(figures.length / 2)];
-    return isNaN(median) ? "" : median.toFixed(2 - 2 * i).padStart(10);
-  });
-  console.log(name.padEnd(54) + side.padStart(6) + cells.join(""));
+/** Prints a row: the medians of what `runs` took, as far as they are known. */
+function print([script, name]: Load, side: string, runs: number[][]) {
+  const [seconds, megabytes] = [0, 1].map((i) =>
+    runs.map((run) => run[i]).sort((a, b) => a - b)[runs.length >> 1]
+  );
+  const what = `${script}: ${name}`.padEnd(54) + side.padEnd(6);
+  const memory = isNaN(megabytes) ? "" : `${megabytes.toFixed()} MB`;
+  console.log(`${what} ${seconds.toFixed(2)} s ${memory}`.trimEnd());
 }
 
 async function main() {
@@ -142,7 +119,7 @@ async function main() {
     allowPositionals: true,
   });
   const chosen = loads(quick ? 100 : 1)
-    .filter(({ script }) => !only || script === only);
+    .filter(([script]) => !only || script === only);
   if (chosen.length === 0) throw new Error(`${only} is not measured`);
   if (against && !only) throw new Error("--against needs a SCRIPT");
   try {
@@ -150,33 +127,22 @@ async function main() {
   } catch (error) {
     throw new Error(`localhost port 8000: ${(error as Error).message}`);
   }
-  console.log(" ".repeat(61) + "seconds*       MB");
   for (const load of chosen) {
-    const file = path(`${load.script}.ts`);
-    const sides: Record<string, string[]> = {
-      ours: [Deno.execPath(), "run", "--allow-net", file],
-    };
-    if (against) sides.theirs = against.split(" ");
-    const runs: Record<string, number[][]> = { ours: [], theirs: [] };
-    for (let i = 0; i < (quick ? 1 : RUNS); i++) {
+    const file = path(`${load[0]}.ts`);
+    const ours = [Deno.execPath(), "run", "--allow-net", file];
+    const runs: number[][][] = [[], []];
+    for (let i = 0; i < (quick ? 1 : 3); i++) {
       // By turns, so that a slow moment of the machine hits both.
-      for (const [side, command] of Object.entries(sides)) {
-        runs[side].push(await measure(command, load));
-      }
+      runs[0].push(await measure(ours, load));
+      if (against) runs[1].push(await measure(against.split(" "), load));
     }
-    const pipe = load.shell ? ", through a pipe" : "";
-    for (const side of Object.keys(sides)) {
-      print(`${load.script}: ${load.name}${pipe}`, side, runs[side]);
-    }
+    print(load, "ours", runs[0]);
+    if (against) print(load, "theirs", runs[1]);
   }
-  console.log("\n* of reverb2, beyond the two that an echo takes");
+  console.log("\nOf reverb2, the seconds beyond the two that an echo takes.");
 }
 
-if (import.meta.main) {
-  try {
-    await main();
-  } catch (error) {
-    console.error(`bench: ${(error as Error).message}`);
-    Deno.exit(1);
-  }
-}
+await main().catch((error) => {
+  console.error(`bench: ${error.message}`);
+  Deno.exit(1);
+});

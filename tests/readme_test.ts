@@ -1,62 +1,49 @@
 // What the two READMEs print is true, and the same in both.
 
-import { assert, assertEquals } from "jsr:@std/assert@1";
-import { assertStringIncludes } from "jsr:@std/assert@1";
-import { Client, freePort, listening } from "./support/client.ts";
-import { codeLines, path, read, SCRIPTS } from "./support/files.ts";
-import { Program, replay, Server } from "./support/process.ts";
-import { READING, test } from "./support/testing.ts";
-import { textOf, TICK, voices } from "./support/text.ts";
+import { assert, assertEquals, assertStringIncludes } from "jsr:@std/assert@1";
+import { CLOCKS, codeLines, read, REVERBS, SCRIPTS } from "./support/files.ts";
+import { Program, run, Server } from "./support/process.ts";
+import { READ, READING, test } from "./support/testing.ts";
+import { TIME, voices } from "./support/text.ts";
 import { delay } from "./support/time.ts";
 
 const PAGES = ["README.md", "README.zh-CN.md"];
 
-/** The code blocks of a page, and what begins each: its language. */
-const blocks = async (page: string) =>
-  Array.from(
-    (await read(page)).matchAll(/^```(\w+)\n([^]*?)^```$/gm),
-    ([, language, text]) => ({ language, text }),
-  );
+/** The code blocks of a page, of one language if it is named. */
+async function blocks(language = "\\w+", page = PAGES[0]) {
+  const block = RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\`$`, "gm");
+  return Array.from((await read(page)).matchAll(block), ([, text]) => text);
+}
 
-/** The blocks of the page in one language, and the first with `part` in it. */
-const blocksOf = async (language: string) =>
-  (await blocks("README.md")).filter((block) => block.language === language)
-    .map(({ text }) => text);
+/** The first block in a language with `part` in it, and the first command. */
 const blockWith = async (language: string, part: string) =>
-  (await blocksOf(language)).find((text) => text.includes(part))!;
+  (await blocks(language)).find((text) => text.includes(part))!;
 const commandWith = async (part: string) =>
-  (await blockWith("sh", part)).split("\n").find((line) =>
-    line.includes(part)
-  )!;
+  (await blockWith("sh", part)).match(`.*${part}.*`)![0];
 
 /** Runs a command of the page with this Deno, and `port` for 8000. */
-async function shell(command: string, port: number) {
-  const ours = command.replaceAll("deno ", `${Deno.execPath()} `)
-    .replaceAll("8000", `${port}`);
-  const { code, stdout } = await new Deno.Command("sh", {
-    args: ["-c", ours],
-    cwd: path(""),
-    stderr: "null",
-  }).output();
-  return { code, stdout: textOf(stdout) };
-}
+const shell = (command: string, port: number) =>
+  run("netcat2.ts", {
+    shell: command.replaceAll("deno ", '"$1" ').replaceAll("8000", `${port}`),
+  });
 
 /** Code as it can be compared: without comments and indentation. */
 const bare = (text: string) =>
   "\n" + codeLines(text).map((line) => line.trim()).join("\n") + "\n";
 
-test("both languages show the same code", ["read"], async () => {
-  const [english, chinese] = (await Promise.all(PAGES.map(blocks)))
-    .map((all) => all.map(({ text }) => bare(text)));
-  assertEquals(chinese, english);
+test("both languages show the same code", READ, async () => {
+  const [english, chinese] = await Promise.all(
+    PAGES.map((page) => blocks("\\w+", page)),
+  );
+  assertEquals(chinese.map(bare), english.map(bare));
   for (const [i, page] of PAGES.entries()) {
     const top = (await read(page)).split("\n").slice(0, 5).join("\n");
     assertStringIncludes(top, `](${PAGES[1 - i]})`);
   }
 });
 
-test("the diff is that of clock1 and clock2", ["read"], async () => {
-  const [diff] = await blocksOf("diff");
+test("the diff is that of clock1 and clock2", READ, async () => {
+  const [diff] = await blocks("diff");
   for (const [script, other] of [["clock1.ts", "+"], ["clock2.ts", "-"]]) {
     const lines = diff.split("\n").filter((line) => !line.startsWith(other));
     const text = lines.map((line) => line.slice(1)).join("\n");
@@ -64,113 +51,99 @@ test("the diff is that of clock1 and clock2", ["read"], async () => {
   }
 });
 
+/** Starts the page's port of reverb2, which is made to say where it listens. */
+async function startNaive() {
+  const listen = "Deno.listen({ port: 8000 })";
+  const text = await blockWith("ts", listen);
+  const source = `const listener = ${listen.replace("8000", "0")};
+    console.error("port", listener.addr.port);
+    ${text.replace(listen, "listener")}`;
+  const options = (await commandWith("naive.ts")).match(/--\S+/g)!;
+  const permissions = [...options, "--check", "--quiet"];
+  return await Server.start("naive.ts", { source, permissions });
+}
+
 test("the session is reverb2's, and the naive one's", READING, async () => {
-  const [session] = await blocksOf("console");
-  await replay("reverb2.ts", session);
-  const { program, port } = await startNaive();
-  using client = await Client.connect(port);
-  let heard = "";
-  for (const line of session.split(/(?<=\n)/)) {
-    if (line.startsWith("\t")) heard += await client.receive(line.length);
-    else await client.send(line);
+  const [session] = await blocks("console");
+  for (const start of [() => Server.start("reverb2.ts"), startNaive]) {
+    await using server = await start();
+    const netcat = new Program("netcat2.ts", { port: server.port });
+    let stdout = "";
+    for (const line of session.match(/.+\n/g)!) {
+      if (line.startsWith("\t")) {
+        await netcat.stdout.shows(stdout += line);
+      } else {
+        assertEquals(netcat.stdout.text, stdout);
+        await netcat.type(line);
+      }
+    }
+    await netcat.endInput(); // ^D
+    assertEquals(await netcat.over(), { code: 0, stdout, stderr: "" });
   }
-  assertEquals(heard, session.replace(/^\S.*\n/gm, ""));
-  program.process.kill("SIGKILL");
-  await program.over();
 });
 
-/** The columns of a timeline: what comes, and at which second. */
-function columnsOf(timeline: string, heads: RegExp) {
-  const rows = timeline.trimEnd().split("\n");
-  const head = rows.findIndex((row) => row.startsWith("s "));
-  return Array.from(
-    rows[head].matchAll(heads),
-    ({ index }) =>
-      rows.slice(head + 1)
-        .map((row) => ({
-          at: parseFloat(row),
-          word: row.slice(index).match(/^\w+/)?.[0],
-        }))
-        .filter(({ word }) => word !== undefined),
+/** What comes to each client of a timeline, and at which second. */
+async function columnsOf(part: string) {
+  const timeline = await blockWith("text", part);
+  const [head, ...rows] = timeline.match(/^(s |\d).*$/gm)!;
+  const starts = Array.from(head.matchAll(/[ABC]|reverb\d/g), (m) => m.index);
+  return starts.map((start) =>
+    rows.flatMap((row) => {
+      const words = row.slice(start).match(/^\w+/) ?? [];
+      return words.map((word) => ({ at: parseFloat(row), word }));
+    })
   );
 }
 
-/** Checks that what comes is no earlier than a timeline has it. */
-function assertNotBefore(at: number, from: number, what: string) {
-  const took = (performance.now() - from) / 1000;
-  assert(took >= at - 0.01, `${what} after ${took} s, not ${at}`);
-}
-
-test("ticks come as in the timeline, and no earlier", READING, async () => {
-  const columns = columnsOf(await blockWith("text", "tick"), /[ABC]/g);
-  await Promise.all(["clock1.ts", "clock2.ts"].map(async (script, i) => {
-    await using server = await Server.start(script);
-    const from = performance.now();
-    const clients: Client[] = [];
-    for (let k = 0; k < 3; k++) clients.push(await server.connect());
-    await Promise.all(clients.map(async (client, k) => {
-      for (const { at } of columns[3 * i + k]) {
-        assertEquals((await client.receive(TICK)).length, TICK);
-        assertNotBefore(at, from, `${script}: a tick`);
-      }
-      if (k === 0) await delay(from + 2500 - performance.now());
-      client.conn.close();
+const timelines = [["tick", ...CLOCKS], ["HELLO", ...REVERBS]];
+for (const [part, ...scripts] of timelines) {
+  test(`each ${part} is no earlier than told`, READING, async () => {
+    const columns = await columnsOf(part);
+    assert(columns.flat().length >= 12, "little is in the timeline");
+    const width = columns.length / 2;
+    await Promise.all(scripts.map(async (script, i) => {
+      await using server = await Server.start(script);
+      const from = performance.now();
+      const clients = [];
+      for (let k = 0; k < width; k++) clients.push(await server.connect());
+      await Promise.all(clients.map(async (client, k) => {
+        await client.send("Hello\n"); // which a clock does not read
+        const leaving = delay(2500);
+        const second = delay(500).then(() => client.send("World\n"));
+        for (const { at, word } of columns[width * i + k]) {
+          const line = word === "tick" ? "15:04:05\n" : `\t ${word}\n`;
+          const heard = await client.receive(line.length);
+          assertEquals(heard.replace(TIME, "15:04:05\n"), line);
+          const took = (performance.now() - from) / 1000;
+          assert(took >= at - 0.01, `${word} after ${took} s, not ${at}`);
+        }
+        await Promise.all([second, leaving]);
+        client.conn.close();
+      }));
     }));
-  }));
-});
-
-test("echoes come as in the timeline, and no earlier", READING, async () => {
-  const columns = columnsOf(await blockWith("text", "HELLO"), /reverb\d/g);
-  await Promise.all(columns.map(async (column, i) => {
-    await using server = await Server.start(`reverb${i + 1}.ts`);
-    using client = await server.connect();
-    const from = performance.now();
-    await client.send("Hello\n");
-    const second = delay(500).then(() => client.send("World\n"));
-    for (const { at, word } of column) {
-      assertEquals(await client.receive("\t Hello\n".length), `\t ${word}\n`);
-      assertNotBefore(at, from, word!);
-    }
-    await second;
-  }));
-});
-
-/** Starts the page's port of reverb2 with the options that the page has. */
-async function startNaive() {
-  const port = freePort();
-  const source = (await blockWith("ts", "port: 8000"))
-    .replace("8000", `${port}`);
-  const permissions = (await commandWith("naive.ts")).match(/--\S+/g)!;
-  const program = new Program("naive.ts", { source, permissions });
-  await listening(port);
-  return { program, port };
+  });
 }
 
-const flood = async (port: number, data: string) =>
-  await (await Client.connect(port)).flood(data);
+async function flood(server: Server, text: string) {
+  const client = await server.connect();
+  while (true) await client.send(text.repeat(1e5));
+}
 
 /** What ends the naive reverb2, in the order of the page. */
-const DEADLY: Record<string, (port: number) => Promise<unknown>> = {
-  "a client that half-closes": async (port) => {
-    using client = await Client.connect(port);
-    await client.send("Hello\nWorld\n");
-    await client.conn.closeWrite();
-    await client.rest();
-  },
-  "a client that resets": async (port) =>
+const DEADLY: Record<string, (server: Server) => Promise<unknown>> = {
+  "a client that half-closes": (server) => server.answer("Hello\nWorld\n"),
+  "a client that resets": async ({ port }) =>
     shell(await commandWith("deno eval"), port),
-  "a line without an end": (port) => flood(port, "y".repeat(1e6)),
-  "one that does not read": (port) => flood(port, "y\n".repeat(1e5)),
+  "a line without an end": (server) => flood(server, "y"),
+  "one that does not read": (server) => flood(server, "y\n"),
 };
 
 for (const [i, [name, attack]] of Object.entries(DEADLY).entries()) {
   test(`the naive reverb2 dies of ${name}`, READING, async () => {
-    const { program, port } = await startNaive();
-    attack(port).catch(() => {}); // the connection breaks
-    const { stderr } = await program.over();
-    const ends = (await blocksOf("text")).filter((text) =>
-      /^(error|#)/.test(text)
-    );
+    const server = await startNaive();
+    attack(server).catch(() => {}); // the connection breaks
+    const { stderr } = await server.over();
+    const ends = (await blocks("text")).filter((text) => /^[e#]/.test(text));
     for (const line of ends[i].trimEnd().split("\n")) {
       assertStringIncludes(stderr, line.replace(/ …$/, ""));
     }
@@ -187,53 +160,41 @@ declare function echo(out: Deno.Conn, line: string, ms: number): Promise<void>;
 declare function lines(conn: Deno.Conn, out: Deno.Conn): ReadableStream<string>;
 `;
 
-test("code of the page is ours, or type-checks", [
-  ...READING,
-  "write",
-], async () => {
+test("code of the page is ours, or type-checks", READING, async () => {
   const ours = (await Promise.all(SCRIPTS.map(read))).map(bare).join("");
-  const all = await blocksOf("ts");
+  const all = (await blocks("ts")).filter((text) => !text.startsWith("import"));
   const others = all.filter((text) => !ours.includes(bare(text)));
   assert(all.length - others.length >= 7, "ours are hardly shown");
-  const folder = await Deno.makeTempDir();
-  await Deno.copyFile(path("deno.json"), `${folder}/deno.json`);
-  for (const [i, text] of others.entries()) {
-    const whole = /^(import|async)/.test(text);
-    const source = whole
-      ? text
-      : `${AROUND}export async function f() {${text}}`;
-    await Deno.writeTextFile(`${folder}/${i}.ts`, source);
-  }
-  const command = { args: ["check", folder], cwd: folder };
-  const checked = await new Deno.Command(Deno.execPath(), command).output();
-  assertEquals(checked.code, 0, textOf(checked.stderr));
-  await Deno.remove(folder, { recursive: true });
+  const functions = others.map((text) => `(async () => {${text}});`);
+  const source = AROUND + functions.join("");
+  const seen = await run("-", { source, permissions: ["--check", "--quiet"] });
+  assertEquals(seen, { code: 0, stdout: "", stderr: "" });
 });
 
 test("an open pipe shows the whole echo", READING, async () => {
   await using server = await Server.start("reverb2.ts");
-  const command = `${await commandWith("sleep 5")} ${server.port}`;
+  const command = `${await commandWith("sleep 5")} 8000`;
   const stdout = voices("Hello").join("");
-  assertEquals(await shell(command, 0), { code: 0, stdout });
+  const seen = await shell(command, server.port);
+  assertEquals(seen, { code: 0, stdout, stderr: "" });
 });
 
 test("the edits that one is to try do as told", READING, async () => {
-  const edits = [["await echo(", "echo("], [
-    await blockWith("ts", "LineWriter(conn)"),
-    await blockWith("ts", "pipeTo"),
-  ]];
-  const heard = ["\t A\n\t B\n", "a\nb\n"];
-  for (const [i, [from, to]] of edits.entries()) {
-    const text = await read(`reverb${i + 1}.ts`);
-    const source = text.replace(from, () => to);
-    await using server = await Server.start("an edit", { source });
+  const ours = await blockWith("ts", "LineWriter(conn)");
+  const edits = [
+    ["reverb1.ts", "await echo(", "echo(", "\t A\n\t B\n"],
+    ["reverb2.ts", ours, await blockWith("ts", "pipeTo"), "a\nb\n"],
+  ];
+  for (const [script, from, to, heard] of edits) {
+    const source = (await read(script)).replace(from, () => to);
+    await using server = await Server.start(script, { source });
     using client = await server.connect();
     await client.send("a\nb\n");
-    assertEquals(await client.receive(heard[i].length), heard[i]);
+    assertEquals(await client.receive(heard.length), heard);
   }
 });
 
-test("what is named exists", ["read"], async () => {
+test("what is named exists", READ, async () => {
   const { tasks, imports } = JSON.parse(await read("deno.json"));
   const code = (await Promise.all(SCRIPTS.map(read))).join("\n");
   const version = JSON.stringify(imports).match(/deno-std@([\d.]+)/)![1];
@@ -244,7 +205,7 @@ test("what is named exists", ["read"], async () => {
       assert(name in tasks, `${page}: task ${name}`);
     }
     for (const [name] of text.matchAll(/\b[\w/.-]+\.(ts|json|md)\b/g)) {
-      if (name !== "naive.ts") assert((await Deno.stat(path(name))).isFile);
+      if (name !== "naive.ts") assert(await read(name), name);
     }
     // A name that begins an item of a list is explained there.
     for (const [, name] of text.matchAll(/^- `(\w+)/gm)) {

@@ -1,56 +1,39 @@
 // The measuring tool: that it runs. What it measures is for people to judge.
 
 import { assertEquals, assertMatch } from "jsr:@std/assert@1";
-import { path } from "../support/files.ts";
+import { run } from "../support/process.ts";
 import { PROGRAM, test } from "../support/testing.ts";
-import { textOf } from "../support/text.ts";
 
-/** Runs the bench with `args`. */
-async function bench(...args: string[]) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "bench", ...args],
-    cwd: path(""),
-    env: { NO_COLOR: "1" },
-  }).output();
-  return { code, stdout: textOf(stdout), stderr: textOf(stderr) };
-}
+const permissions = ["--allow-net", "--allow-run", "--allow-read"];
+const bench = (...args: string[]) =>
+  run("tests/bench.ts", { args: ["--quick", ...args], permissions });
 
 test("the bench measures every script", PROGRAM, async () => {
   const theirs = `${Deno.execPath()} run --allow-net clock2.ts`;
-  const all = await bench("--quick");
-  if (all.stderr.includes("in use")) {
-    return console.log(
-      `left out: ${all.stderr}`,
-    );
-  }
-  const beside = await bench("clock2", "--quick", "--against", theirs);
-  assertEquals([all.stderr, beside.stderr], ["", ""]);
-  const row = /^(\w+): .* (ours|theirs) +-?\d+\.\d\d( +\d+)?$/gm;
-  const rows = [...(all.stdout + beside.stdout).matchAll(row)];
-  assertEquals(rows.map(([, script, side]) => `${script} ${side}`), [
-    ...Array(5).fill("reverb2 ours"),
-    "clock2 ours",
-    ...Array(2).fill("netcat1 ours"),
-    "netcat2 ours",
-    "clock2 ours",
-    "clock2 theirs",
-  ]);
+  const { code, stdout, stderr } = await bench();
+  if (stderr.includes("in use")) return console.log(`left out: ${stderr}`);
+  const beside = await bench("clock2", "--against", theirs);
+  assertEquals([code, stderr], [0, ""]);
+  const row = /^(\w+): .* (ours|theirs) +-?\d+\.\d\d s( +\d+ MB)?$/gm;
+  const rows = (stdout + beside.stdout).matchAll(row);
+  const kinds = Array.from(rows, ([, script, side]) => `${script} ${side}`);
+  assertEquals(
+    kinds.join(),
+    `${"reverb2 ours,".repeat(5)}clock2 ours,` +
+      "netcat1 ours,netcat1 ours,netcat2 ours,clock2 ours,clock2 theirs",
+  );
 }, 60);
 
 test("the bench says in one line what is wrong", PROGRAM, async () => {
-  const wrong: [string[], RegExp][] = [
-    [["reverb3"], /^bench: reverb3 is not measured\n$/],
-    [["--against", "x"], /^bench: --against needs a SCRIPT\n$/],
-    [["clock2", "--against", "./nosuch"], /^bench: [^\n]*nosuch[^\n]*\n$/],
-    [["--nosuch"], /^bench: [^\n]*nosuch[^\n]*\n$/],
-  ];
-  for (const [args, reason] of wrong) {
-    const { code, stderr } = await bench(...args, "--quick");
+  const assertSays = async (reason: RegExp, ...args: string[]) => {
+    const { code, stderr } = await bench(...args);
     assertMatch(stderr, reason);
     assertEquals(code, 1);
-  }
+  };
+  await assertSays(/^bench: reverb3 is not measured\n$/, "reverb3");
+  await assertSays(/^bench: --against needs a SCRIPT\n$/, "--against", "x");
+  await assertSays(/^bench: .*nosuch.*\n$/, "clock2", "--against", "./nosuch");
+  await assertSays(/^bench: .*nosuch.*\n$/, "--nosuch");
   using _ = Deno.listen({ hostname: "localhost", port: 8000 });
-  const { code, stderr } = await bench("clock2");
-  assertMatch(stderr, /^bench: localhost port 8000: [^\n]+\n$/);
-  assertEquals(code, 1);
+  await assertSays(/^bench: localhost port 8000: .+\n$/, "clock2");
 }, 60);

@@ -1,16 +1,17 @@
-// A connection of the test's own, and ports to connect to.
+// The test's own connections; Node's where they shall reset: Deno's cannot.
 
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { witnesses } from "./testing.ts";
-import { bytes, textOf } from "./text.ts";
-import { eventually } from "./time.ts";
+import { bytes } from "./text.ts";
 
 export class Client {
-  #received = new Uint8Array();
-  #ended = false;
+  #text = ""; // what has come, and was not asked for yet
+  #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
   constructor(readonly conn: Deno.TcpConn) {
     conn.setNoDelay();
-    witnesses.add(() => textOf(this.#received));
+    witnesses.add(() => this.#text);
   }
 
   static async connect(port: number): Promise<Client> {
@@ -19,27 +20,21 @@ export class Client {
 
   async send(data: string | Uint8Array) {
     let rest = typeof data === "string" ? bytes(data) : data;
-    while (rest.length > 0) {
-      rest = rest.subarray(await this.conn.write(rest));
-    }
+    while (rest.length > 0) rest = rest.subarray(await this.conn.write(rest));
   }
 
-  async #read() {
+  /** The next `length` characters, or as many as come before the end. */
+  async receive(length: number): Promise<string> {
     const buffer = new Uint8Array(64 * 1024);
-    const n = await this.conn.read(buffer);
-    if (n === null) return this.#ended = true;
-    const received = new Uint8Array(this.#received.length + n);
-    received.set(this.#received);
-    received.set(buffer.subarray(0, n), this.#received.length);
-    this.#received = received;
-  }
-
-  /** The next `n` bytes, or as many as come before the end, as text. */
-  async receive(n: number): Promise<string> {
-    while (this.#received.length < n && !this.#ended) await this.#read();
-    const next = this.#received.subarray(0, n);
-    this.#received = this.#received.subarray(n);
-    return textOf(next);
+    while (this.#text.length < length) {
+      const n = await this.conn.read(buffer);
+      if (n === null) break;
+      const part = buffer.subarray(0, n);
+      this.#text += this.#decoder.decode(part, { stream: true });
+    }
+    const text = this.#text.slice(0, length);
+    this.#text = this.#text.slice(length);
+    return text;
   }
 
   /** All that comes until the server closes, or resets what it did not read. */
@@ -48,14 +43,8 @@ export class Client {
       return await this.receive(Infinity);
     } catch (error) {
       if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
-      this.#ended = true;
-      return this.receive(Infinity);
+      return this.#text;
     }
-  }
-
-  /** Sends `data` again and again, and reads nothing; throws when that ends. */
-  async flood(data: string): Promise<never> {
-    while (true) await this.send(data);
   }
 
   [Symbol.dispose]() {
@@ -63,16 +52,15 @@ export class Client {
   }
 }
 
-/** A port that nothing listens on. */
-export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
+/** Connects to `port`; the socket that is returned can reset the connection. */
+export async function resettable(port: number): Promise<Socket> {
+  const socket = connect(port, "127.0.0.1").on("error", () => {});
+  await once(socket, "connect");
+  return socket;
 }
 
-/** Waits until something listens on `port` of localhost. */
-export const listening = (port: number) =>
-  eventually(async () => {
-    const conn = await Deno.connect({ port }).catch(() => undefined);
-    conn?.close();
-    return conn !== undefined;
-  });
+/** Resets the connection. */
+export async function reset(socket: Socket) {
+  socket.resetAndDestroy();
+  if (!socket.closed) await once(socket, "close");
+}

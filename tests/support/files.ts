@@ -1,13 +1,14 @@
 // The files of this project.
 
+export const CLOCKS = ["clock1.ts", "clock2.ts"];
 export const REVERBS = ["reverb1.ts", "reverb2.ts"];
-export const SERVERS = ["clock1.ts", "clock2.ts", ...REVERBS];
+export const SERVERS = [...CLOCKS, ...REVERBS];
 export const CLIENTS = ["netcat1.ts", "netcat2.ts"];
 export const SCRIPTS = [...SERVERS, ...CLIENTS];
 
 /** The path of a file of this project. */
 export const path = (name: string) =>
-  new URL(`../../${name}`, import.meta.url).pathname;
+  new URL(name, new URL("../../", import.meta.url)).pathname;
 
 /** The text of a file of this project. */
 export const read = (name: string) => Deno.readTextFile(path(name));

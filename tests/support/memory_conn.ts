@@ -3,30 +3,35 @@
 import { bytes, textOf } from "./text.ts";
 
 /**
- * A connection in memory. It gives `chunks` to its readers, then ends; it takes
- * `maxWrite` bytes a write, and fails once it has taken `capacity` bytes.
+ * Gives its readers `chunks`, or throws those that are errors, and then ends.
+ * Takes `maxWrite` bytes a write, and fails once it has taken `capacity` bytes.
  */
 export function memoryConn(
-  chunks: (string | Uint8Array)[] = [],
+  chunks: Iterable<string | Uint8Array | Error> = [],
   { maxWrite = Infinity, capacity = Infinity } = {},
 ) {
-  const input = chunks.map((chunk) =>
-    typeof chunk === "string" ? bytes(chunk) : chunk
-  );
+  const input = chunks[Symbol.iterator]();
+  let rest = new Uint8Array();
   const taken: number[] = [];
   const conn = {
-    /** What was called on it, beside `read` and `write`. */
-    calls: [] as string[],
-    /** What each write took. */
-    writes: [] as string[],
-    text: () => textOf(new Uint8Array(taken)),
+    calls: [] as string[], // but for reads and writes
+    reads: [] as number[], // how many bytes each asked for
+    given: 0, // bytes to all of them
+    writes: [] as string[], // what each has taken, and together:
+    text: () => textOf(Uint8Array.from(taken)),
     async read(buffer: Uint8Array) {
+      conn.reads.push(buffer.length);
       await Promise.resolve();
-      const chunk = input.shift();
-      if (chunk === undefined) return null;
-      const n = Math.min(chunk.length, buffer.length);
-      buffer.set(chunk.subarray(0, n));
-      if (n < chunk.length) input.unshift(chunk.subarray(n));
+      if (rest.length === 0) {
+        const { value, done } = input.next();
+        if (done) return null;
+        if (value instanceof Error) throw value;
+        rest = typeof value === "string" ? bytes(value) : value.slice();
+      }
+      const n = Math.min(rest.length, buffer.length);
+      buffer.set(rest.subarray(0, n));
+      rest = rest.subarray(n);
+      conn.given += n;
       return n;
     },
     async write(data: Uint8Array) {

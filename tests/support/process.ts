@@ -1,6 +1,6 @@
 // The real programs, as processes.
 
-import { assertEquals } from "jsr:@std/assert@1";
+import { assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { Client } from "./client.ts";
 import { path } from "./files.ts";
 import { cleanups, witnesses } from "./testing.ts";
@@ -8,28 +8,23 @@ import { bytes } from "./text.ts";
 
 /** How a script is started. */
 export interface Options {
-  args?: (string | number)[];
+  port?: number; // of 127.0.0.1, which it is told
+  args?: (string | number)[]; // what it is told instead
   permissions?: string[];
-  env?: Record<string, string>;
-  /** How the shell starts it, as "$@". */
-  shell?: string;
-  /** The folder that the script is in, if it is not the project's. */
-  folder?: string;
-  /** What the script says, if it is not what its file does. */
-  source?: string;
+  shell?: string; // starts it, as "$@"
+  source?: string; // what the script says, if it is not what its file does
 }
 
 /** Starts a script, with pipes for all that it reads and says. */
 export function spawn(script: string, options: Options = {}) {
-  const { args = [], permissions = ["--allow-net"], shell } = options;
-  const file = options.source === undefined ? script : "-";
+  const { port, permissions = ["--allow-net"] } = options;
+  const { args = port === undefined ? [] : ["127.0.0.1", port] } = options;
+  const file = options.source === undefined ? path(script) : "-";
   const command = [Deno.execPath(), "run", ...permissions, file, ...args];
-  const [program, ...rest] = (shell ? ["sh", "-c", shell, "sh"] : [])
-    .concat(command.map(String));
-  const process = new Deno.Command(program, {
-    args: rest,
-    cwd: options.folder ?? path(""),
-    env: { NO_COLOR: "1", ...options.env },
+  const process = new Deno.Command("sh", {
+    args: ["-c", options.shell ?? 'exec "$@"', "sh", ...command.map(String)],
+    cwd: path(""),
+    env: { NO_COLOR: "1" },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -41,39 +36,29 @@ export function spawn(script: string, options: Options = {}) {
 }
 
 /** Reads a stream of bytes as text, as far as it has come. */
-export class Transcript {
+class Transcript {
   text = "";
-  /** Resolves when the stream has ended. */
   readonly ended: Promise<void>;
-  #open = true;
   #changed = Promise.withResolvers<void>();
 
   constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
-    this.ended = this.#follow(stream);
+    this.ended = this.#follow(stream.pipeThrough(new TextDecoderStream()));
     witnesses.add(() => this.text);
   }
 
-  async #follow(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
-    for await (const part of stream.pipeThrough(new TextDecoderStream())) {
-      this.add(part);
+  async #follow(stream: ReadableStream<string>) {
+    for await (const part of stream) {
+      this.text += part;
+      this.#changed.resolve();
+      this.#changed = Promise.withResolvers();
     }
-    this.#open = false;
-    this.#changed.resolve();
-  }
-
-  /** Adds what is known from elsewhere, such as what was typed. */
-  add(part: string) {
-    this.text += part;
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers();
+    this.#changed.promise.catch(() => {}); // perhaps nobody waits for more
+    this.#changed.reject(new Error(`it ended after ${this.text}`));
   }
 
   /** Resolves when the text contains `part`. */
   async shows(part: string) {
-    while (!this.text.includes(part)) {
-      if (!this.#open) throw new Error(`${part} is missing from ${this.text}`);
-      await this.#changed.promise;
-    }
+    while (!this.text.includes(part)) await this.#changed.promise;
   }
 }
 
@@ -119,33 +104,21 @@ export async function run(script: string, options: Options = {}, input = "") {
 
 /** A server script as a process. */
 export class Server extends Program {
+  readonly pid = this.process.pid;
   port = 0;
+  greeting = ""; // its first line: where it listens
+  log = /^$/; // what it may say after that
 
   /** Starts a server, and waits until it says where it listens. */
   static async start(script: string, options: Options = {}): Promise<Server> {
-    const server = new Server(script, { args: ["127.0.0.1", 0], ...options });
+    const server = new Server(script, { port: 0, ...options });
     await server.stderr.shows("\n");
+    server.greeting = server.stderr.text.split("\n")[0];
     server.port = Number(server.greeting.split(" ").at(-1));
     return server;
   }
 
-  get pid() {
-    return this.process.pid;
-  }
-
-  /** The first line: where it listens. */
-  get greeting() {
-    return this.stderr.text.split("\n")[0];
-  }
-
-  /** What it has said since, on both streams. */
-  get log() {
-    return this.stdout.text + this.stderr.text.replace(/^.*\n/, "");
-  }
-
-  connect(): Promise<Client> {
-    return Client.connect(this.port);
-  }
+  connect = () => Client.connect(this.port);
 
   /** Sends `data`, half-closes, and returns all that comes. */
   async answer(data: string | Uint8Array): Promise<string> {
@@ -155,41 +128,20 @@ export class Server extends Program {
     return await client.rest();
   }
 
-  /** Ends the server, which must be running still. */
+  /** Ends the server, which must be running still, and have said no more. */
   async [Symbol.asyncDispose]() {
-    this.process.kill("SIGKILL");
-    const { code } = await this.over();
-    assertEquals(code, 128 + 9, `the server ended by itself: ${this.log}`);
+    const ended = await Promise.race([this.process.status, undefined]);
+    if (!ended) this.process.kill("SIGKILL");
+    const { code, stdout, stderr } = await this.over();
+    assertMatch(stdout + stderr.replace(`${this.greeting}\n`, ""), this.log);
+    assertEquals(code, 128 + 9, "the server ended by itself");
   }
 }
 
 /** Starts a client, and returns it with the test's own end of the connection. */
 export async function startClient(script: string, options: Options = {}) {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const args = ["127.0.0.1", listener.addr.port];
-  const program = new Program(script, { args, ...options });
+  const { port } = listener.addr;
+  const program = new Program(script, { port, ...options });
   return { program, server: new Client(await listener.accept()) };
-}
-
-/**
- * Types the lines of `session` that are not indented into netcat2, each when all
- * that stands before it has appeared, and checks that a terminal shows the rest.
- */
-export async function replay(script: string, session: string) {
-  await using server = await Server.start(script);
-  const args = ["127.0.0.1", server.port];
-  const netcat = new Program("netcat2.ts", { args });
-  let shown = "";
-  for (const line of session.split(/(?<=\n)/)) {
-    if (!line.startsWith("\t")) {
-      await netcat.stdout.shows(shown);
-      netcat.stdout.add(line);
-      await netcat.type(line);
-    }
-    shown += line;
-  }
-  await netcat.stdout.shows(session.match(/.*\n$/)![0]);
-  await netcat.endInput(); // ^D
-  assertEquals(await netcat.over(), { code: 0, stdout: session, stderr: "" });
-  assertEquals(server.log, "");
 }

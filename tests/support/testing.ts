@@ -1,12 +1,13 @@
 // A test says what it needs, gets that and no more, and does not hang.
 
 /** Permissions, and the system whose kernel tells what a process uses. */
-export type Need = "net" | "read" | "write" | "run" | "linux";
+type Needs = Deno.PermissionOptionsObject & { linux?: true };
 
 /** What it takes to start a program and talk to it, and more. */
-export const PROGRAM: Need[] = ["run", "net"];
-export const READING: Need[] = [...PROGRAM, "read"];
-export const LINUX: Need[] = [...PROGRAM, "linux"];
+export const PROGRAM: Needs = { run: true, net: true };
+export const READING: Needs = { ...PROGRAM, read: true };
+export const READ: Needs = { read: true };
+export const LINUX: Needs = { ...PROGRAM, linux: true };
 
 /** Called when a test is over, whether it has passed or not. */
 export const cleanups = new Set<() => void>();
@@ -14,28 +15,21 @@ export const cleanups = new Set<() => void>();
 /** What a test that hangs has seen until then. */
 export const witnesses = new Set<() => string>();
 
-const missing = (need: Need) =>
-  need === "linux"
-    ? Deno.build.os !== "linux"
-    : Deno.permissions.querySync({ name: need }).state !== "granted";
-
-/**
- * A test that may take `seconds`. It is left out where something that it needs is
- * missing, and its name says what.
- */
+/** A test of at most `seconds`, or one left out that says what it lacks. */
 export function test(
   name: string,
-  needs: Need[],
+  { linux, ...permissions }: Needs,
   fn: () => void | Promise<void>,
   seconds = 20,
 ) {
-  const lacks = needs.filter(missing)
-    .map((need) => need === "linux" ? "Linux" : `--allow-${need}`);
-  const permissions = needs.filter((need) => need !== "linux");
+  const lacks = (Object.keys(permissions) as Deno.PermissionName[])
+    .filter((name) => Deno.permissions.querySync({ name }).state !== "granted")
+    .map((name) => `--allow-${name}`);
+  if (linux && Deno.build.os !== "linux") lacks.push("Linux");
   Deno.test({
     name: lacks.length === 0 ? name : `${name} (needs ${lacks.join(", ")})`,
     ignore: lacks.length > 0,
-    permissions: Object.fromEntries(permissions.map((need) => [need, true])),
+    permissions,
     async fn() {
       const { promise: late, reject } = Promise.withResolvers<never>();
       const timer = setTimeout(() => {
@@ -44,6 +38,9 @@ export function test(
       }, seconds * 1000);
       try {
         await Promise.race([fn(), late]);
+      } catch (error) {
+        if (!(error instanceof SuppressedError)) throw error;
+        throw new AggregateError([error.suppressed, error.error]);
       } finally {
         clearTimeout(timer);
         for (const cleanup of cleanups) cleanup();

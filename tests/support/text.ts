@@ -8,26 +8,17 @@ export const textOf = (data: Uint8Array) =>
   new TextDecoder("utf-8", { ignoreBOM: true }).decode(data);
 
 /** A line of the clock servers, and how many bytes it has. */
-export const TIME = /^\d\d:\d\d:\d\d\n$/;
+export const TIME = /^(\d\d):(\d\d):(\d\d)\n$/;
 export const TICK = "15:04:05\n".length;
 
 /** The three voices of an echo. */
-export const voices = (shout: string) => [
-  `\t ${shout.toUpperCase()}\n`,
-  `\t ${shout}\n`,
-  `\t ${shout.toLowerCase()}\n`,
-];
+export const voices = (shout: string) =>
+  [shout.toUpperCase(), shout, shout.toLowerCase()]
+    .map((voice) => `\t ${voice}\n`);
 
 /** What reverb1 answers: one echo after the other. */
-export const inTurn = (...shouts: string[]) =>
-  shouts.flatMap((shout) => voices(shout)).join("");
+export const inTurn = (...shouts: string[]) => shouts.flatMap(voices).join("");
 
 /** What reverb2 answers to lines that come at once. */
 export const overlapping = (...shouts: string[]) =>
   [0, 1, 2].flatMap((i) => shouts.map((shout) => voices(shout)[i])).join("");
-
-/** The second of the day that a line of a clock names. */
-export function secondsOf(tick: string): number {
-  const [, hours, minutes, seconds] = tick.match(/^(\d\d):(\d\d):(\d\d)\n$/)!;
-  return (Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds);
-}

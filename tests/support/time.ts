@@ -1,8 +1,6 @@
 // Waiting, and not waiting.
 
-/** Resolves after `ms` milliseconds. */
-export const delay = (ms: number) =>
-  new Promise<void>((resolve) => setTimeout(resolve, ms));
+export { setTimeout as delay } from "node:timers/promises";
 
 /** Seconds that `work` takes. */
 export async function stopwatch(work: () => Promise<unknown>): Promise<number> {
@@ -13,25 +11,20 @@ export async function stopwatch(work: () => Promise<unknown>): Promise<number> {
 
 /** Waits until `holds`. */
 export async function eventually(holds: () => boolean | Promise<boolean>) {
-  while (!await holds()) await delay(20);
+  while (!await holds()) await new Promise((done) => setTimeout(done, 20));
 }
 
+type Task = (i: number) => Promise<unknown>;
+
 /** Calls `task` for 0 to `count` - 1, at most `width` at a time. */
-export async function times(
-  count: number,
-  width: number,
-  task: (i: number) => Promise<unknown>,
-) {
+export async function times(count: number, width: number, task: Task) {
   let next = 0;
   await Promise.all(Array.from({ length: width }, async () => {
     while (next < count) await task(next++);
   }));
 }
 
-/**
- * Until it is disposed, timers are a hundred times as fast, and `waits` says how
- * many milliseconds each of them was set for.
- */
+/** Makes timers a hundred times as fast until disposed; `waits` are in ms. */
 export function fastTimers() {
   const { setTimeout } = globalThis;
   const waits: number[] = [];
