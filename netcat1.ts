@@ -16,7 +16,7 @@ async function main() {
   await mustCopy(Deno.stdout, conn);
 }
 
-/** Copies `src` to `dst` until it ends. A failed read or write is fatal. */
+/** Copies `src` to `dst` until `src` ends. A failed read or write is fatal. */
 export async function mustCopy(dst: Writer, src: Reader) {
   const buffer = new Uint8Array(1024 * 1024); // few reads, large ones
   try {

@@ -17,7 +17,7 @@ const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
 async function main() {
   let listener;
   try {
-    // As with Go on Linux, 4,096 clients may wait to be accepted: not just 511.
+    // As with Go on Linux, 4,096 clients may wait for accept, not Deno's 511.
     listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
@@ -34,7 +34,7 @@ export async function handleConn(conn: Deno.TcpConn) {
   const out = new LineWriter(conn);
   try {
     conn.setNoDelay(); // as Go does: what is written is sent at once
-    conn.setKeepAlive(); // as Go does: in time, a vanished client is noticed
+    conn.setKeepAlive(); // as Go does: in hours, a vanished client is noticed
     for await (const line of lines(conn, out)) {
       await echo(out, line, 1000);
     }
@@ -60,8 +60,8 @@ const RETRY_MS = 100;
 /**
  * Yields the connections that `listener` accepts, and goes on when an accept
  * has failed: a client that resets its connection before it is accepted, or a
- * lack of descriptors, would otherwise end the server. Throws a mistake in this
- * file.
+ * lack of descriptors, would otherwise end the server. Rethrows a mistake in
+ * this file.
  */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
@@ -76,7 +76,7 @@ export async function* connections(listener: Deno.TcpListener) {
   }
 }
 
-/** Throws a mistake in this file: only the system's errors have a `code`. */
+/** Rethrows a mistake in this file: only the system's errors have a `code`. */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
 }

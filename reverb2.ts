@@ -16,7 +16,7 @@ const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
 async function main() {
   let listener;
   try {
-    // As with Go on Linux, 4,096 clients may wait to be accepted: not just 511.
+    // As with Go on Linux, 4,096 clients may wait for accept, not Deno's 511.
     listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
@@ -35,7 +35,7 @@ export async function handleConn(conn: Deno.TcpConn) {
   let count = 0;
   try {
     conn.setNoDelay(); // as Go does: what is written is sent at once
-    conn.setKeepAlive(); // as Go does: in time, a vanished client is noticed
+    conn.setKeepAlive(); // as Go does: in hours, a vanished client is noticed
     for await (const line of lines(conn, out)) {
       echoes++;
       last = echo(out, line, 1000).then(ended, ended); // Go's `go echo(…)`
@@ -63,8 +63,8 @@ export async function echo(out: LineWriter, shout: string, delay: number) {
 let echoes = 0;
 
 /**
- * How many echoes may be under way before each further line of a connection is
- * taken `PACE_MS` milliseconds later: 100,000 of short lines take some 200 MB.
+ * With more echoes than this under way, a connection takes each further line
+ * `PACE_MS` milliseconds later: 100,000 of short lines take some 200 MB.
  */
 const MAX_ECHOES = 100_000;
 const PACE_MS = 10;
@@ -72,7 +72,7 @@ const PACE_MS = 10;
 /** How many lines a connection may send before it waits for their echoes. */
 const MAX_BURST = 50_000;
 
-/** Counts an echo that has ended, or has failed since its client is gone. */
+/** Uncounts an echo that has ended, or has failed because its client left. */
 function ended(error?: unknown) {
   echoes--;
   if (error) throwIfMistake(error);
@@ -84,8 +84,8 @@ const RETRY_MS = 100;
 /**
  * Yields the connections that `listener` accepts, and goes on when an accept
  * has failed: a client that resets its connection before it is accepted, or a
- * lack of descriptors, would otherwise end the server. Throws a mistake in this
- * file.
+ * lack of descriptors, would otherwise end the server. Rethrows a mistake in
+ * this file.
  */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
@@ -100,7 +100,7 @@ export async function* connections(listener: Deno.TcpListener) {
   }
 }
 
-/** Throws a mistake in this file: only the system's errors have a `code`. */
+/** Rethrows a mistake in this file: only the system's errors have a `code`. */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
 }
