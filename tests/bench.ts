@@ -83,7 +83,7 @@ const listens = () =>
     return true;
   }, () => false);
 
-/** Starts a program, and loads it: seconds, and megabytes if they are known. */
+/** Seconds (reverb2's beyond two) and megabytes (if known) that a load takes. */
 async function measure(command: string[], [script, , work, shell]: Load) {
   const server = !script.startsWith("netcat");
   using listener = server ? undefined : Deno.listen(ADDRESS);

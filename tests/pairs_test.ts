@@ -24,8 +24,8 @@ const without = (a: string, b: string) =>
 
 test("clock1 and clock2 differ in one word", READ, async () => {
   const [one, two] = await Promise.all(CLOCKS.map(read));
-  const changed = codeLines(one.replace("await handleConn", "handleConn"));
-  assertEquals(changed, codeLines(two));
+  const changed = codeLines(two.replace("handleConn(conn);", "await $&"));
+  assertEquals(changed, codeLines(one));
 });
 
 test("reverb1 and reverb2 differ in how they call echo", READ, async () => {

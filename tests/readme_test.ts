@@ -21,7 +21,7 @@ const blockWith = async (language: string, part: string) =>
 const commandWith = async (part: string) =>
   (await blockWith("sh", part)).match(`.*${part}.*`)![0];
 
-/** Runs a command of the page with this Deno, and `port` for 8000. */
+/** Runs a command of the page: "$1" is this Deno, and `port` the 8000. */
 const shell = (command: string, port: number) =>
   run("netcat2.ts", {
     shell: command.replaceAll("deno ", '"$1" ').replaceAll("8000", `${port}`),
@@ -80,7 +80,7 @@ test("the session is reverb2's, and the naive one's", READING, async () => {
     await netcat.endInput(); // ^D
     assertEquals(await netcat.over(), { code: 0, stdout, stderr: "" });
   }
-});
+}, 60);
 
 /** What comes to each client of a timeline, and at which second. */
 async function columnsOf(part: string) {
@@ -97,7 +97,7 @@ async function columnsOf(part: string) {
 
 const timelines = [["tick", ...CLOCKS], ["HELLO", ...REVERBS]];
 for (const [part, ...scripts] of timelines) {
-  test(`each ${part} is no earlier than told`, READING, async () => {
+  test(`${scripts.join(" and ")} keep to the timeline`, READING, async () => {
     const columns = await columnsOf(part);
     assert(columns.flat().length >= 12, "little is in the timeline");
     const width = columns.length / 2;
@@ -143,7 +143,7 @@ for (const [i, [name, attack]] of Object.entries(DEADLY).entries()) {
     const server = await startNaive();
     attack(server).catch(() => {}); // the connection breaks
     const { stderr } = await server.over();
-    const ends = (await blocks("text")).filter((text) => /^[e#]/.test(text));
+    const ends = (await blocks("text")).filter((end) => /^(error|#)/.test(end));
     for (const line of ends[i].trimEnd().split("\n")) {
       assertStringIncludes(stderr, line.replace(/ …$/, ""));
     }

@@ -18,7 +18,7 @@ test("1,000 clients reset before they are accepted", LINUX, async () => {
 test("100 clients meet 64 descriptors, for 3 s", LINUX, async () => {
   // clock1 is not here: it has one connection open at a time.
   await onEach(["clock2.ts", ...REVERBS], async (server) => {
-    server.log = /^(accept: Error: Too many open files.*\n)+$/;
+    server.mayLog = /^(accept: Error: Too many open files.*\n)+$/;
     await delay(2000); // Deno itself fails without descriptors as it starts
     using crowd = new DisposableStack();
     await times(100, 100, async () => crowd.use(await server.connect()));

@@ -4,16 +4,15 @@ import { assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { run } from "../support/process.ts";
 import { PROGRAM, test } from "../support/testing.ts";
 
-const permissions = ["--allow-net", "--allow-run", "--allow-read"];
-const bench = (...args: string[]) =>
-  run("tests/bench.ts", { args: ["--quick", ...args], permissions });
+const shell = 'deno=$1; shift 4; exec "$deno" task --quiet bench --quick "$@"';
+const bench = (...args: string[]) => run("bench.ts", { args, shell });
 
 test("the bench measures every script", PROGRAM, async () => {
   const theirs = `${Deno.execPath()} run --allow-net clock2.ts`;
   const { code, stdout, stderr } = await bench();
   if (stderr.includes("in use")) return console.log(`left out: ${stderr}`);
   const beside = await bench("clock2", "--against", theirs);
-  assertEquals([code, stderr], [0, ""]);
+  assertEquals([code, stderr, beside.stderr], [0, "", ""]);
   const row = /^(\w+): .* (ours|theirs) +-?\d+\.\d\d s( +\d+ MB)?$/gm;
   const rows = (stdout + beside.stdout).matchAll(row);
   const kinds = Array.from(rows, ([, script, side]) => `${script} ${side}`);

@@ -1,4 +1,4 @@
-// Clients that send more than they read, or than echoes fade.
+// Floods: reverb2's memory stays bounded, and others are answered.
 
 import { assert, assertEquals } from "jsr:@std/assert@1";
 import { Server } from "../support/process.ts";

@@ -1,4 +1,4 @@
-// The test's own connections; Node's where they shall reset: Deno's cannot.
+// The tests' own connections. Deno's cannot reset: `resettable` uses Node's.
 
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";

@@ -29,8 +29,8 @@ export async function onEach(
   await Promise.all(scripts.map(async (script) => {
     await using server = await Server.start(script, { shell });
     await attack(server);
-    await closesAll(server);
     await servesNext(server);
+    await closesAll(server);
   }));
 }
 
