@@ -95,8 +95,8 @@ async function measure(command: string[], [script, , work, shell]: Load) {
     if (server) await eventually(listens);
     using peer = listener && new Client(await listener.accept());
     const seconds = await stopwatch(() => work(peer!));
-    const { peak } = await memoryOf(process.pid);
-    return [script === "reverb2" ? seconds - 2 : seconds, shell ? NaN : peak];
+    const memory = shell ? NaN : (await memoryOf(process.pid)).peak;
+    return [script === "reverb2" ? seconds - 2 : seconds, memory];
   } finally {
     if (server) process.kill("SIGKILL");
     await process.status;
@@ -128,8 +128,7 @@ async function main() {
     throw new Error(`localhost port 8000: ${(error as Error).message}`);
   }
   for (const load of chosen) {
-    const file = path(`${load[0]}.ts`);
-    const ours = [Deno.execPath(), "run", "--allow-net", file];
+    const ours = [Deno.execPath(), "run", "--allow-net", path(`${load[0]}.ts`)];
     const runs: number[][][] = [[], []];
     for (let i = 0; i < (quick ? 1 : 3); i++) {
       // By turns, so that a slow moment of the machine hits both.

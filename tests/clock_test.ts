@@ -2,7 +2,6 @@
 
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
 import * as clock from "../clock2.ts";
-import type { Client } from "./support/client.ts";
 import { CLOCKS } from "./support/files.ts";
 import { memoryConn } from "./support/memory_conn.ts";
 import { Server } from "./support/process.ts";
@@ -84,8 +83,7 @@ for (const script of CLOCKS) {
 
 test("clock1 serves one client at a time, in order", PROGRAM, async () => {
   await using server = await Server.start("clock1.ts");
-  const clients: Client[] = [];
-  for (let i = 0; i < 3; i++) clients.push(await server.connect());
+  const clients = await Array.fromAsync({ length: 3 }, server.connect);
   const waits: number[] = [];
   for (const client of clients) {
     waits.push(await stopwatch(() => client.receive(TICK)));

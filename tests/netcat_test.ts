@@ -29,11 +29,10 @@ for (const script of CLIENTS) {
   addressTest(script);
 
   test(`${script} connects where it is told to`, PROGRAM, async () => {
-    for (const hostname of hosts()) {
+    for (const host of hosts()) {
+      const [hostname = "localhost"] = host;
       using listener = Deno.listen({ hostname, port: 0 });
-      const { port } = listener.addr;
-      const args = hostname === "localhost" ? [port] : [hostname, port];
-      const ended = run(script, { args });
+      const ended = run(script, { args: [...host, listener.addr.port] });
       (await listener.accept()).close();
       assertEquals(await ended, { code: 0, stdout: "", stderr: "" });
     }

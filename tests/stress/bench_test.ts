@@ -4,14 +4,14 @@ import { assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { run } from "../support/process.ts";
 import { PROGRAM, test } from "../support/testing.ts";
 
-const shell = 'deno=$1; shift 4; exec "$deno" task --quiet bench --quick "$@"';
-const bench = (...args: string[]) => run("bench.ts", { args, shell });
+const bench = (args = "") =>
+  run("bench.ts", { shell: `exec "$1" task --quiet bench --quick ${args}` });
 
 test("the bench measures every script", PROGRAM, async () => {
   const theirs = `${Deno.execPath()} run --allow-net clock2.ts`;
   const { code, stdout, stderr } = await bench();
   if (stderr.includes("in use")) return console.log(`left out: ${stderr}`);
-  const beside = await bench("clock2", "--against", theirs);
+  const beside = await bench(`clock2 --against "${theirs}"`);
   assertEquals([code, stderr, beside.stderr], [0, "", ""]);
   const row = /^(\w+): .* (ours|theirs) +-?\d+\.\d\d s( +\d+ MB)?$/gm;
   const rows = (stdout + beside.stdout).matchAll(row);
@@ -24,14 +24,14 @@ test("the bench measures every script", PROGRAM, async () => {
 }, 60);
 
 test("the bench says in one line what is wrong", PROGRAM, async () => {
-  const assertSays = async (reason: RegExp, ...args: string[]) => {
-    const { code, stderr } = await bench(...args);
+  const assertSays = async (reason: RegExp, args: string) => {
+    const { code, stderr } = await bench(args);
     assertMatch(stderr, reason);
     assertEquals(code, 1);
   };
   await assertSays(/^bench: reverb3 is not measured\n$/, "reverb3");
-  await assertSays(/^bench: --against needs a SCRIPT\n$/, "--against", "x");
-  await assertSays(/^bench: .*nosuch.*\n$/, "clock2", "--against", "./nosuch");
+  await assertSays(/^bench: --against needs a SCRIPT\n$/, "--against x");
+  await assertSays(/^bench: .*nosuch.*\n$/, "clock2 --against ./nosuch");
   await assertSays(/^bench: .*nosuch.*\n$/, "--nosuch");
   using _ = Deno.listen({ hostname: "localhost", port: 8000 });
   await assertSays(/^bench: localhost port 8000: .+\n$/, "clock2");

@@ -14,10 +14,9 @@ async function flood(server: Server, count: number, size: number) {
   let ended: unknown;
   await times(count, count, async () => {
     const client = clients.use(await server.connect());
-    const sending = times(Infinity, 1, () => client.send(lines));
-    sending.catch((error) => ended ??= error);
+    client.flood(lines).catch((error) => ended ??= error);
   });
-  clients.defer(() => assertEquals(ended, undefined));
+  clients.defer(() => assertEquals(ended, undefined, "it has ended"));
   return clients;
 }
 

@@ -47,6 +47,11 @@ export class Client {
     }
   }
 
+  /** Sends `data` again and again, and reads nothing, until that fails. */
+  async flood(data: string) {
+    while (true) await this.send(data);
+  }
+
   [Symbol.dispose]() {
     this.conn.close();
   }

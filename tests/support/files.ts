@@ -8,7 +8,7 @@ export const SCRIPTS = [...SERVERS, ...CLIENTS];
 
 /** The path of a file of this project. */
 export const path = (name: string) =>
-  new URL(name, new URL("../../", import.meta.url)).pathname;
+  new URL(`../../${name}`, import.meta.url).pathname;
 
 /** The text of a file of this project. */
 export const read = (name: string) => Deno.readTextFile(path(name));

@@ -69,7 +69,7 @@ export class Program {
   readonly stderr;
   readonly #stdin;
 
-  constructor(script: string, options: Options = {}) {
+  constructor(readonly script: string, options: Options = {}) {
     this.process = spawn(script, options);
     this.stdout = new Transcript(this.process.stdout);
     this.stderr = new Transcript(this.process.stderr);

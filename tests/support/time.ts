@@ -1,6 +1,7 @@
 // Waiting, and not waiting.
 
-export { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay } from "node:timers/promises";
+export { delay };
 
 /** Seconds that `work` takes. */
 export async function stopwatch(work: () => Promise<unknown>): Promise<number> {
@@ -11,7 +12,7 @@ export async function stopwatch(work: () => Promise<unknown>): Promise<number> {
 
 /** Waits until `holds`. */
 export async function eventually(holds: () => boolean | Promise<boolean>) {
-  while (!await holds()) await new Promise((done) => setTimeout(done, 20));
+  while (!await holds()) await delay(20);
 }
 
 type Task = (i: number) => Promise<unknown>;
