@@ -9,7 +9,7 @@
 import { parseArgs } from "node:util";
 import { Client } from "./support/client.ts";
 import { path } from "./support/files.ts";
-import { memoryOf } from "./support/stress.ts";
+import { memoryOf } from "./support/linux.ts";
 import { bytes, TICK } from "./support/text.ts";
 import { eventually, stopwatch, times } from "./support/time.ts";
 

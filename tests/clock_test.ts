@@ -5,7 +5,7 @@ import * as clock from "../clock2.ts";
 import { CLOCKS } from "./support/files.ts";
 import { memoryConn } from "./support/memory_conn.ts";
 import { Server } from "./support/process.ts";
-import { serverTests } from "./support/script_tests.ts";
+import { serverTests } from "./support/shared_tests.ts";
 import { PROGRAM, test } from "./support/testing.ts";
 import { TICK, TIME } from "./support/text.ts";
 import { fastTimers, stopwatch, times } from "./support/time.ts";

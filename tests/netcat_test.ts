@@ -8,7 +8,7 @@ import { CLIENTS, SERVERS } from "./support/files.ts";
 import { reset } from "./support/client.ts";
 import { memoryConn } from "./support/memory_conn.ts";
 import { Program, run, Server, startClient } from "./support/process.ts";
-import { addressTest, hosts, mistakeTest } from "./support/script_tests.ts";
+import { addressTest, hosts, mistakeTest } from "./support/shared_tests.ts";
 import { LINUX, PROGRAM, test } from "./support/testing.ts";
 import { eventually } from "./support/time.ts";
 

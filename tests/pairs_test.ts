@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "jsr:@std/assert@1";
 import { CLOCKS, codeLines, read, REVERBS, SCRIPTS } from "./support/files.ts";
-import { READ, test } from "./support/testing.ts";
+import { FILES, test } from "./support/testing.ts";
 
 /** What the page of the book has, and each script has first. */
 const LESSON = ["main", "handleConn", "echo", "mustCopy"];
@@ -28,13 +28,13 @@ function without(a: string, b: string): string[] {
   });
 }
 
-test("clock1 and clock2 differ in one word", READ, async () => {
+test("clock1 and clock2 differ in one word", FILES, async () => {
   const [one, two] = await Promise.all(CLOCKS.map(read));
   const changed = codeLines(two.replace("handleConn(conn);", "await $&"));
   assertEquals(changed, codeLines(one));
 });
 
-test("reverb1 and reverb2 differ in how they call echo", READ, async () => {
+test("reverb1 and reverb2 differ in how they call echo", FILES, async () => {
   const [one, two] = await Promise.all(REVERBS.map(read));
   assertEquals(without(one, two), ["      await echo(out, line, 1000);"]);
   assert(without(two, one).length <= 16, without(two, one).join("\n"));
@@ -44,7 +44,7 @@ test("reverb1 and reverb2 differ in how they call echo", READ, async () => {
   }
 });
 
-test("what several scripts have is the same in each", READ, async () => {
+test("what several scripts have is the same in each", FILES, async () => {
   const seen = new Map<string, string>();
   const repeated: string[] = [];
   for (const script of SCRIPTS) {
@@ -58,7 +58,7 @@ test("what several scripts have is the same in each", READ, async () => {
   assert(repeated.length > 10, `only ${repeated}`);
 });
 
-test("the lesson comes first, and in 60 lines", READ, async () => {
+test("the lesson comes first, and in 60 lines", FILES, async () => {
   for (const script of SCRIPTS) {
     const text = await read(script);
     const functions = /^(?:export |async )*function\*? (\w+)/gm;
@@ -71,13 +71,13 @@ test("the lesson comes first, and in 60 lines", READ, async () => {
   }
 });
 
-test("what is exported says what it does", READ, async () => {
+test("what is exported says what it does", FILES, async () => {
   for (const script of SCRIPTS) {
     assertEquals((await read(script)).match(/(?<!\*\/\n)^export .*/gm), null);
   }
 });
 
-test("a script imports nothing but the line stream", READ, async () => {
+test("a script imports nothing but the line stream", FILES, async () => {
   const stream = 'from "jsr:@std/streams@1/text-line-stream"';
   for (const script of SCRIPTS) {
     const text = await read(script);

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertStringIncludes } from "jsr:@std/assert@1";
 import { CLOCKS, codeLines, read, REVERBS, SCRIPTS } from "./support/files.ts";
 import { Program, run, Server } from "./support/process.ts";
-import { READ, READING, test } from "./support/testing.ts";
+import { FILES, PROGRAM_AND_FILES, test } from "./support/testing.ts";
 import { TIME, voices } from "./support/text.ts";
 import { delay } from "./support/time.ts";
 
@@ -31,7 +31,7 @@ const shell = (command: string, port: number) =>
 const bare = (text: string) =>
   "\n" + codeLines(text).map((line) => line.trim()).join("\n") + "\n";
 
-test("both languages show the same code", READ, async () => {
+test("both languages show the same code", FILES, async () => {
   const both = PAGES.map((page) => blocks(undefined, page));
   const [english, chinese] = await Promise.all(both);
   assertEquals(chinese.map(bare), english.map(bare));
@@ -41,7 +41,7 @@ test("both languages show the same code", READ, async () => {
   }
 });
 
-test("the diff is that of clock1 and clock2", READ, async () => {
+test("the diff is that of clock1 and clock2", FILES, async () => {
   const [diff] = await blocks("diff");
   for (const [script, other] of [["clock1.ts", "+"], ["clock2.ts", "-"]]) {
     const lines = diff.split("\n").filter((line) => !line.startsWith(other));
@@ -62,24 +62,29 @@ async function startNaive() {
   return await Server.start("naive.ts", { source, permissions });
 }
 
-test("the session is reverb2's, and the naive one's", READING, async () => {
-  const [session] = await blocks("console");
-  for (const start of [() => Server.start("reverb2.ts"), startNaive]) {
-    await using server = await start();
-    const netcat = new Program("netcat2.ts", { port: server.port });
-    let stdout = "";
-    for (const line of session.match(/.+\n/g)!) {
-      if (line.startsWith("\t")) {
-        await netcat.stdout.shows(stdout += line);
-      } else {
-        assertEquals(netcat.stdout.text, stdout);
-        await netcat.type(line);
+test(
+  "the session is reverb2's, and the naive one's",
+  PROGRAM_AND_FILES,
+  async () => {
+    const [session] = await blocks("console");
+    for (const start of [() => Server.start("reverb2.ts"), startNaive]) {
+      await using server = await start();
+      const netcat = new Program("netcat2.ts", { port: server.port });
+      let stdout = "";
+      for (const line of session.match(/.+\n/g)!) {
+        if (line.startsWith("\t")) {
+          await netcat.stdout.shows(stdout += line);
+        } else {
+          assertEquals(netcat.stdout.text, stdout);
+          await netcat.type(line);
+        }
       }
+      await netcat.endInput(); // ^D
+      assertEquals(await netcat.over(), { code: 0, stdout, stderr: "" });
     }
-    await netcat.endInput(); // ^D
-    assertEquals(await netcat.over(), { code: 0, stdout, stderr: "" });
-  }
-}, 60);
+  },
+  60,
+);
 
 /** What comes to each client of a timeline, and at which second. */
 async function columnsOf(part: string) {
@@ -96,30 +101,37 @@ async function columnsOf(part: string) {
 
 const timelines = [["tick", ...CLOCKS], ["HELLO", ...REVERBS]];
 for (const [part, ...scripts] of timelines) {
-  test(`${scripts.join(" and ")} keep to the timeline`, READING, async () => {
-    const columns = await columnsOf(part);
-    assert(columns.flat().length >= 12, "little is in the timeline");
-    const width = columns.length / 2;
-    await Promise.all(scripts.map(async (script, i) => {
-      await using server = await Server.start(script);
-      const from = performance.now();
-      const clients = await Array.fromAsync({ length: width }, server.connect);
-      await Promise.all(clients.map(async (client, k) => {
-        await client.send("Hello\n"); // which a clock does not read
-        const leaving = delay(2500);
-        const second = delay(500).then(() => client.send("World\n"));
-        for (const { at, word } of columns[width * i + k]) {
-          const line = word === "tick" ? "15:04:05\n" : `\t ${word}\n`;
-          const heard = await client.receive(line.length);
-          assertEquals(heard.replace(TIME, "15:04:05\n"), line);
-          const took = (performance.now() - from) / 1000;
-          assert(took >= at - 0.01, `${word} after ${took} s, not ${at}`);
-        }
-        await Promise.all([second, leaving]);
-        client.conn.close();
+  test(
+    `${scripts.join(" and ")} keep to the timeline`,
+    PROGRAM_AND_FILES,
+    async () => {
+      const columns = await columnsOf(part);
+      assert(columns.flat().length >= 12, "little is in the timeline");
+      const width = columns.length / 2;
+      await Promise.all(scripts.map(async (script, i) => {
+        await using server = await Server.start(script);
+        const from = performance.now();
+        const clients = await Array.fromAsync(
+          { length: width },
+          server.connect,
+        );
+        await Promise.all(clients.map(async (client, k) => {
+          await client.send("Hello\n"); // which a clock does not read
+          const leaving = delay(2500);
+          const second = delay(500).then(() => client.send("World\n"));
+          for (const { at, word } of columns[width * i + k]) {
+            const line = word === "tick" ? "15:04:05\n" : `\t ${word}\n`;
+            const heard = await client.receive(line.length);
+            assertEquals(heard.replace(TIME, "15:04:05\n"), line);
+            const took = (performance.now() - from) / 1000;
+            assert(took >= at - 0.01, `${word} after ${took} s, not ${at}`);
+          }
+          await Promise.all([second, leaving]);
+          client.conn.close();
+        }));
       }));
-    }));
-  });
+    },
+  );
 }
 
 /** What ends the naive reverb2, in the order of the page. */
@@ -134,7 +146,7 @@ const DEADLY: Record<string, (server: Server) => Promise<unknown>> = {
 };
 
 for (const [i, [name, attack]] of Object.entries(DEADLY).entries()) {
-  test(`the naive reverb2 dies of ${name}`, READING, async () => {
+  test(`the naive reverb2 dies of ${name}`, PROGRAM_AND_FILES, async () => {
     const server = await startNaive();
     attack(server).catch(() => {}); // the connection breaks
     const { stderr } = await server.over();
@@ -155,18 +167,27 @@ declare function echo(out: Deno.Conn, line: string, ms: number): Promise<void>;
 declare function lines(conn: Deno.Conn, out: Deno.Conn): ReadableStream<string>;
 `;
 
-test("code of the page is ours, or type-checks", READING, async () => {
-  const ours = (await Promise.all(SCRIPTS.map(read))).map(bare).join("");
-  const all = (await blocks("ts")).filter((text) => !text.startsWith("import"));
-  const others = all.filter((text) => !ours.includes(bare(text)));
-  assert(all.length - others.length >= 7, "ours are hardly shown");
-  const functions = others.map((text) => `(async () => {${text}});`);
-  const source = AROUND + functions.join("");
-  const seen = await run("-", { source, permissions: ["--check", "--quiet"] });
-  assertEquals(seen, { code: 0, stdout: "", stderr: "" });
-});
+test(
+  "code of the page is ours, or type-checks",
+  PROGRAM_AND_FILES,
+  async () => {
+    const ours = (await Promise.all(SCRIPTS.map(read))).map(bare).join("");
+    const all = (await blocks("ts")).filter((text) =>
+      !text.startsWith("import")
+    );
+    const others = all.filter((text) => !ours.includes(bare(text)));
+    assert(all.length - others.length >= 7, "ours are hardly shown");
+    const functions = others.map((text) => `(async () => {${text}});`);
+    const source = AROUND + functions.join("");
+    const seen = await run("-", {
+      source,
+      permissions: ["--check", "--quiet"],
+    });
+    assertEquals(seen, { code: 0, stdout: "", stderr: "" });
+  },
+);
 
-test("an open pipe shows the whole echo", READING, async () => {
+test("an open pipe shows the whole echo", PROGRAM_AND_FILES, async () => {
   await using server = await Server.start("reverb2.ts");
   const command = `${await commandWith("sleep 5")} 8000`;
   const stdout = voices("Hello").join("");
@@ -174,7 +195,7 @@ test("an open pipe shows the whole echo", READING, async () => {
   assertEquals(seen, { code: 0, stdout, stderr: "" });
 });
 
-test("the edits that one is to try do as told", READING, async () => {
+test("the edits that one is to try do as told", PROGRAM_AND_FILES, async () => {
   const ours = await blockWith("ts", "LineWriter(conn)");
   const edits = [
     ["reverb1.ts", "await echo(", "echo(", "\t A\n\t B\n"],
@@ -189,7 +210,7 @@ test("the edits that one is to try do as told", READING, async () => {
   }
 });
 
-test("what is named exists", READ, async () => {
+test("what is named exists", FILES, async () => {
   const { tasks, imports } = JSON.parse(await read("deno.json"));
   const code = (await Promise.all(SCRIPTS.map(read))).join("\n");
   const version = JSON.stringify(imports).match(/deno-std@([\d.]+)/)![1];

@@ -6,8 +6,8 @@ import * as reverb2 from "../reverb2.ts";
 import { read, REVERBS } from "./support/files.ts";
 import { gone, memoryConn } from "./support/memory_conn.ts";
 import { Server } from "./support/process.ts";
-import { serverTests } from "./support/script_tests.ts";
-import { PROGRAM, READING, test } from "./support/testing.ts";
+import { serverTests } from "./support/shared_tests.ts";
+import { PROGRAM, PROGRAM_AND_FILES, test } from "./support/testing.ts";
 import { bytes, inTurn, overlapping, textOf } from "./support/text.ts";
 import { delay, fastTimers, stopwatch, times } from "./support/time.ts";
 
@@ -185,11 +185,18 @@ for (const [i, script] of REVERBS.entries()) {
   });
 }
 
-test("a pasted reverb2 needs nothing but an import map", READING, async () => {
-  const [source, config] = [await read("reverb2.ts"), await read("deno.json")];
-  const imports = JSON.stringify({ imports: JSON.parse(config).imports });
-  const map = `--import-map=data:application/json,${imports}`;
-  const permissions = ["--no-config", map, "--allow-net"];
-  await using server = await Server.start("-", { source, permissions });
-  assertEquals(await server.answer("Hello"), overlapping("Hello"));
-});
+test(
+  "a pasted reverb2 needs nothing but an import map",
+  PROGRAM_AND_FILES,
+  async () => {
+    const [source, config] = [
+      await read("reverb2.ts"),
+      await read("deno.json"),
+    ];
+    const imports = JSON.stringify({ imports: JSON.parse(config).imports });
+    const map = `--import-map=data:application/json,${imports}`;
+    const permissions = ["--no-config", map, "--allow-net"];
+    await using server = await Server.start("-", { source, permissions });
+    assertEquals(await server.answer("Hello"), overlapping("Hello"));
+  },
+);

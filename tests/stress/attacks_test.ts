@@ -3,8 +3,9 @@
 import { assert, assertEquals } from "jsr:@std/assert@1";
 import { reset, resettable } from "../support/client.ts";
 import { REVERBS, SERVERS } from "../support/files.ts";
+import { memoryOf } from "../support/linux.ts";
 import { Server } from "../support/process.ts";
-import { memoryOf, onEach } from "../support/stress.ts";
+import { onEach } from "../support/stress.ts";
 import { LINUX, PROGRAM, test } from "../support/testing.ts";
 import { voices } from "../support/text.ts";
 import { delay, times } from "../support/time.ts";

@@ -1,8 +1,9 @@
 // Floods: reverb2's memory stays bounded, and others are answered.
 
 import { assert, assertEquals } from "jsr:@std/assert@1";
+import { memoryOf } from "../support/linux.ts";
 import { Server } from "../support/process.ts";
-import { closesAll, memoryOf, servesNext } from "../support/stress.ts";
+import { closesAll, servesNext } from "../support/stress.ts";
 import { LINUX, PROGRAM, test } from "../support/testing.ts";
 import { overlapping } from "../support/text.ts";
 import { delay, stopwatch, times } from "../support/time.ts";

@@ -5,8 +5,9 @@ import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import { Client } from "../support/client.ts";
 import { CLIENTS } from "../support/files.ts";
+import { memoryOf } from "../support/linux.ts";
 import { Server, spawn } from "../support/process.ts";
-import { closesAll, memoryOf, onEach, servesNext } from "../support/stress.ts";
+import { closesAll, onEach, servesNext } from "../support/stress.ts";
 import { LINUX, PROGRAM, test } from "../support/testing.ts";
 import { times } from "../support/time.ts";
 

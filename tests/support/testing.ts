@@ -3,10 +3,12 @@
 /** Permissions, and the system whose kernel tells what a process uses. */
 type Needs = Deno.PermissionOptionsObject & { linux?: true };
 
-/** What it takes to start a program and talk to it, and more. */
+/** What a test needs that reads files of this project. */
+export const FILES: Needs = { read: true };
+
+/** What a test needs that starts a program and talks to it, and more. */
 export const PROGRAM: Needs = { run: true, net: true };
-export const READING: Needs = { ...PROGRAM, read: true };
-export const READ: Needs = { read: true };
+export const PROGRAM_AND_FILES: Needs = { ...PROGRAM, ...FILES };
 export const LINUX: Needs = { ...PROGRAM, linux: true };
 
 /** Called when a test is over, whether it has passed or not. */
@@ -39,6 +41,10 @@ export function test(
       try {
         await Promise.race([fn(), late]);
       } catch (error) {
+        // Where a test fails, and then what it was `using` fails to be disposed
+        // of (a server has ended, say), JavaScript throws one SuppressedError.
+        // Deno prints neither of its two errors, but both of an AggregateError.
+        // The first one is mostly the cause.
         if (!(error instanceof SuppressedError)) throw error;
         throw new AggregateError([error.suppressed, error.error]);
       } finally {

@@ -1,9 +1,10 @@
-// What all scripts, and all servers, do in the same way.
+// Tests that several scripts share: each function here adds the tests of the
+// script that it is given.
 
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { CLIENTS, read } from "./files.ts";
 import { run, Server, startClient } from "./process.ts";
-import { LINUX, PROGRAM, READING, test } from "./testing.ts";
+import { LINUX, PROGRAM, PROGRAM_AND_FILES, test } from "./testing.ts";
 import { times } from "./time.ts";
 
 /** Tests that an address that a script cannot open is one line. */
@@ -46,7 +47,7 @@ export function hosts(): string[][] {
 
 /** Tests that a mistake before `line` in a function is shown with its stack. */
 export function mistakeTest(script: string, name: string, line: string) {
-  test(`${script} shows a mistake in ${name}`, READING, async () => {
+  test(`${script} shows a mistake in ${name}`, PROGRAM_AND_FILES, async () => {
     const text = await read(script);
     const head = text.search(RegExp(`function\\*? ${name}\\(`));
     const at = text.indexOf(line, head);
