@@ -4,12 +4,13 @@ import { assert, assertEquals, assertRejects } from "jsr:@std/assert@1";
 import * as reverb1 from "../reverb1.ts";
 import * as reverb2 from "../reverb2.ts";
 import { read, REVERBS } from "./support/files.ts";
+import { fastTimers } from "./support/globals.ts";
 import { gone, memoryConn } from "./support/memory_conn.ts";
 import { Server } from "./support/process.ts";
 import { serverTests } from "./support/shared_tests.ts";
 import { PROGRAM, PROGRAM_AND_FILES, test } from "./support/testing.ts";
 import { bytes, inTurn, overlapping, textOf } from "./support/text.ts";
-import { delay, fastTimers, stopwatch, times } from "./support/time.ts";
+import { delay, stopwatch, times } from "./support/time.ts";
 
 const writerTo = (conn: Deno.Conn) => new reverb2.LineWriter(conn);
 

@@ -1,5 +1,7 @@
-// Waiting, and not waiting.
+// Waiting.
 
+// `delay` is Node's, and so never the global `setTimeout`: a test that replaces
+// that one by fast timers (see globals.ts) can still wait as long as it says.
 import { setTimeout as delay } from "node:timers/promises";
 export { delay };
 
@@ -23,15 +25,4 @@ export async function times(count: number, width: number, task: Task) {
   await Promise.all(Array.from({ length: width }, async () => {
     while (next < count) await task(next++);
   }));
-}
-
-/** Makes timers a hundred times as fast until disposed; `waits` are in ms. */
-export function fastTimers() {
-  const { setTimeout } = globalThis;
-  const waits: number[] = [];
-  globalThis.setTimeout = ((fn: () => void, ms = 0) => {
-    waits.push(ms);
-    return setTimeout(fn, ms / 100);
-  }) as typeof setTimeout;
-  return { waits, [Symbol.dispose]: () => globalThis.setTimeout = setTimeout };
 }
