@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "jsr:@std/assert@1";
 import { CLOCKS, codeLines, read, REVERBS, SCRIPTS } from "./support/files.ts";
-import { Program, run, Server } from "./support/process.ts";
+import { Program, run, Server, sh } from "./support/process.ts";
 import { FILES, PROGRAM_AND_FILES, test } from "./support/testing.ts";
 import { TIME, voices } from "./support/text.ts";
 import { delay } from "./support/time.ts";
@@ -21,11 +21,9 @@ const blockWith = async (language: string, part: string) =>
 const commandWith = async (part: string) =>
   (await blockWith("sh", part)).match(`.*${part}.*`)![0];
 
-/** Runs a command of the page: "$1" is this Deno, and `port` the 8000. */
-const shell = (command: string, port: number) =>
-  run("netcat2.ts", {
-    shell: command.replaceAll("deno ", '"$1" ').replaceAll("8000", `${port}`),
-  });
+/** Runs a command of the page, with `port` for its 8000. */
+const runCommand = (command: string, port: number) =>
+  sh(command.replaceAll("8000", String(port)));
 
 /** Code as it can be compared: without comments and indentation. */
 const bare = (text: string) =>
@@ -138,7 +136,7 @@ for (const [part, ...scripts] of timelines) {
 const DEADLY: Record<string, (server: Server) => Promise<unknown>> = {
   "a client that half-closes": (server) => server.answer("Hello\nWorld\n"),
   "a client that resets": async ({ port }) =>
-    shell(await commandWith("deno eval"), port),
+    runCommand(await commandWith("deno eval"), port),
   "a line without an end": async (server) =>
     (await server.connect()).flood("y".repeat(1e5)),
   "one that does not read": async (server) =>
@@ -191,7 +189,7 @@ test("an open pipe shows the whole echo", PROGRAM_AND_FILES, async () => {
   await using server = await Server.start("reverb2.ts");
   const command = `${await commandWith("sleep 5")} 8000`;
   const stdout = voices("Hello").join("");
-  const seen = await shell(command, server.port);
+  const seen = await runCommand(command, server.port);
   assertEquals(seen, { code: 0, stdout, stderr: "" });
 });
 

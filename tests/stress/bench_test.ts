@@ -1,17 +1,17 @@
 // The measuring tool: that it runs. What it measures is for people to judge.
 
 import { assertEquals, assertMatch } from "jsr:@std/assert@1";
-import { run } from "../support/process.ts";
+import { sh } from "../support/process.ts";
 import { PROGRAM, test } from "../support/testing.ts";
 
-const bench = (args = "") =>
-  run("bench.ts", { shell: `exec "$1" task --quiet bench --quick ${args}` });
+const bench = (args = "") => sh(`deno task --quiet bench --quick ${args}`);
 
 test("the bench measures every script", PROGRAM, async () => {
-  const theirs = `${Deno.execPath()} run --allow-net clock2.ts`;
   const { code, stdout, stderr } = await bench();
   if (stderr.includes("in use")) return console.log(`left out: ${stderr}`);
-  const beside = await bench(`clock2 --against "${theirs}"`);
+  const beside = await bench(
+    'clock2 --against "deno run --allow-net clock2.ts"',
+  );
   assertEquals([code, stderr, beside.stderr], [0, "", ""]);
   const row = /^(\w+): .* (ours|theirs) +-?\d+\.\d\d s( +\d+ MB)?$/gm;
   const rows = (stdout + beside.stdout).matchAll(row);

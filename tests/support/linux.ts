@@ -1,20 +1,17 @@
 // What Linux tells of a process. (A shell reads /proc: Deno itself would want
 // to be allowed everything.)
 
-import { textOf } from "./text.ts";
+import { sh } from "./process.ts";
 
-/** The numbers that a shell command prints, one on each line. */
-async function numbersFrom(command: string) {
-  const args = ["-c", command];
-  const { stdout } = await new Deno.Command("sh", { args }).output();
-  return textOf(stdout).split("\n").map(Number);
-}
-
-/** Megabytes of memory that a process has in use, and has had at the most. */
+/**
+ * Megabytes of memory that a process has in use, and has had at the most; NaN
+ * where that cannot be known, and NaN is within no limit.
+ */
 export async function memoryOf(pid: number) {
-  const [peak, now] = await numbersFrom(
+  const { stdout } = await sh(
     `awk '/VmHWM|VmRSS/ { print $2 * 1024e-6 }' /proc/${pid}/status`,
   );
+  const [peak = NaN, now = NaN] = stdout.split(/\n(?=.)/).map(parseFloat);
   return { peak, now };
 }
 
@@ -24,10 +21,10 @@ export async function memoryOf(pid: number) {
  * socket that was reset is in no list of the kernel's.
  */
 export async function tcpSocketsOf(pid: number) {
-  const [count] = await numbersFrom(
+  const { stdout } = await sh(
     `ls -l /proc/${pid}/fd | sed -n 's/.*socket:\\[\\(.*\\)]/\\1/p' |
       awk 'NR == FNR { unix[$7] } NR > FNR && !($1 in unix)' /proc/net/unix - |
       wc -l`,
   );
-  return count;
+  return parseFloat(stdout);
 }

@@ -1,30 +1,18 @@
 // The real programs, as processes.
 
 import { assertEquals, assertMatch } from "jsr:@std/assert@1";
+import { basename, dirname } from "node:path";
 import { Client } from "./client.ts";
 import { path } from "./files.ts";
 import { cleanups, witnesses } from "./testing.ts";
 import { bytes } from "./text.ts";
 
-/** How a script is started. */
-export interface Options {
-  port?: number; // of 127.0.0.1, which it is told
-  args?: (string | number)[]; // what it is told instead
-  permissions?: string[];
-  shell?: string; // starts it, as "$@"
-  source?: string; // what the script says, if it is not what its file does
-}
-
-/** Starts a script, with pipes for all that it reads and says. */
-export function spawn(script: string, options: Options = {}) {
-  const { port, permissions = ["--allow-net"] } = options;
-  const { args = port === undefined ? [] : ["127.0.0.1", port] } = options;
-  const file = options.source === undefined ? path(script) : "-";
-  const command = [Deno.execPath(), "run", ...permissions, file, ...args];
+/** Starts a command of the shell's, with pipes for all that it reads and says. */
+function start(command: string, args: string[] = [], env = {}) {
   const process = new Deno.Command("sh", {
-    args: ["-c", options.shell ?? 'exec "$@"', "sh", ...command.map(String)],
+    args: ["-c", command, "sh", ...args],
     cwd: path(""),
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -33,6 +21,24 @@ export function spawn(script: string, options: Options = {}) {
   cleanups.add(kill);
   process.status.then(() => cleanups.delete(kill));
   return process;
+}
+
+/** How a script is started. */
+export interface Options {
+  port?: number; // of 127.0.0.1, which it is told
+  args?: (string | number)[]; // what it is told instead
+  permissions?: string[];
+  shell?: string; // starts it, as "$@", where more is needed around it
+  source?: string; // what the script says, if it is not what its file does
+}
+
+/** Starts a script. */
+export function spawn(script: string, options: Options = {}) {
+  const { port, permissions = ["--allow-net"], shell = 'exec "$@"' } = options;
+  const { args = port === undefined ? [] : ["127.0.0.1", port] } = options;
+  const file = options.source === undefined ? path(script) : "-";
+  const command = [Deno.execPath(), "run", ...permissions, file, ...args];
+  return start(shell, command.map(String));
 }
 
 /** Reads a stream of bytes as text, as far as it has come. */
@@ -62,19 +68,16 @@ class Transcript {
   }
 }
 
-/** A script as a process. */
-export class Program {
-  readonly process;
+/** A process: what it has said, and what it is to read. */
+class Process {
   readonly stdout;
   readonly stderr;
   readonly #stdin;
 
-  constructor(readonly script: string, options: Options = {}) {
-    this.process = spawn(script, options);
-    this.stdout = new Transcript(this.process.stdout);
-    this.stderr = new Transcript(this.process.stderr);
-    this.#stdin = this.process.stdin.getWriter();
-    if (options.source) this.type(options.source).then(() => this.endInput());
+  constructor(readonly process: ReturnType<typeof start>) {
+    this.stdout = new Transcript(process.stdout);
+    this.stderr = new Transcript(process.stderr);
+    this.#stdin = process.stdin.getWriter();
   }
 
   /** Types `text`; a program that does not read it any more loses it. */
@@ -91,6 +94,26 @@ export class Program {
     const { code } = await this.process.status;
     await Promise.all([this.stdout.ended, this.stderr.ended, this.endInput()]);
     return { code, stdout: this.stdout.text, stderr: this.stderr.text };
+  }
+}
+
+/** Runs a command of the shell's to its end, where `deno` is this Deno. */
+export async function sh(command: string) {
+  const deno = Deno.execPath();
+  if (basename(deno) !== "deno") throw new Error(`${deno} is not named deno`);
+  const onPath = `PATH="$DENO_FOLDER:$PATH"\n${command}`;
+  const process = new Process(
+    start(onPath, [], { DENO_FOLDER: dirname(deno) }),
+  );
+  await process.endInput();
+  return await process.over();
+}
+
+/** A script as a process. */
+export class Program extends Process {
+  constructor(readonly script: string, options: Options = {}) {
+    super(spawn(script, options));
+    if (options.source) this.type(options.source).then(() => this.endInput());
   }
 }
 
