@@ -1,22 +1,18 @@
 // The files stand alone, and so they repeat what they share: in the same words.
 
 import { assert, assertEquals } from "jsr:@std/assert@1";
-import { CLOCKS, codeLines, read, REVERBS, SCRIPTS } from "./support/files.ts";
+import {
+  CLOCKS,
+  codeLines,
+  declarations,
+  read,
+  REVERBS,
+  SCRIPTS,
+} from "./support/files.ts";
 import { FILES, test } from "./support/testing.ts";
 
 /** What the page of the book has, and each script has first. */
 const LESSON = ["main", "handleConn", "echo", "mustCopy"];
-
-/** The declarations of a script that have a name, with their comments. */
-async function declarations(script: string): Promise<Map<string, string>> {
-  // Each begins at the left margin, with its comment.
-  const begin = /^(?=\/\*\*|(?<!\*\/\n)[a-z])/m;
-  const named =
-    /^(?:export |async )*(?:function\*?|const|let|class|type) (\w+)/m;
-  const parts = (await read(script)).split(begin)
-    .map((part) => [part.match(named)?.[1], part.trim()]);
-  return new Map(parts.filter(([name]) => name) as [string, string][]);
-}
 
 /** The lines of code of `a` that are not among those of `b`, one for one. */
 function without(a: string, b: string): string[] {

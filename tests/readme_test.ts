@@ -1,25 +1,54 @@
 // What the two READMEs print is true, and the same in both.
 
 import { assert, assertEquals, assertStringIncludes } from "jsr:@std/assert@1";
-import { CLOCKS, codeLines, read, REVERBS, SCRIPTS } from "./support/files.ts";
+import {
+  CLOCKS,
+  codeLines,
+  declarations,
+  read,
+  REVERBS,
+  SCRIPTS,
+} from "./support/files.ts";
 import { Program, run, Server, sh } from "./support/process.ts";
 import { FILES, PROGRAM_AND_FILES, test } from "./support/testing.ts";
 import { TIME, voices } from "./support/text.ts";
 import { delay } from "./support/time.ts";
 
-const PAGES = ["README.md", "README.zh-CN.md"];
+const ENGLISH = "README.md"; // which the tests go by
+const PAGES = [ENGLISH, "README.zh-CN.md"];
 
-/** The code blocks of a page, of one language if it is named. */
-async function blocks(language = "\\w+", page = PAGES[0]) {
-  const block = RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\`$`, "gm");
-  return Array.from((await read(page)).matchAll(block), ([, text]) => text);
+/** A block of code in a page, such as "ts" or "mermaid". */
+interface Block {
+  language: string;
+  text: string;
 }
 
-/** The first block in a language with `part` in it, and the first command. */
-const blockWith = async (language: string, part: string) =>
-  (await blocks(language)).find((text) => text.includes(part))!;
+/** The blocks of code in `page`. */
+function blocksOf(page: string): Block[] {
+  const block = /^```(\w+).*\n([^]*?)^```$/gm;
+  return Array.from(page.matchAll(block), ([, language, text]) => {
+    return { language, text };
+  });
+}
+
+/** The first block in `language` that stands after `start`, with `part` in it. */
+async function block(language: string, { start = "", part = "" }) {
+  const page = await read(ENGLISH);
+  assertStringIncludes(page, start);
+  const found = blocksOf(page.slice(page.indexOf(start)))
+    .find((block) => block.language === language && block.text.includes(part));
+  if (found) return found.text;
+  throw new Error(`no ${language} block with "${part}" after "${start}"`);
+}
+
+const blockWith = (language: string, part: string) => block(language, { part });
+const blockAfter = (start: string, language: string) =>
+  block(language, { start });
+
+/** The first command that has `part` in it. */
 const commandWith = async (part: string) =>
-  (await blockWith("sh", part)).match(`.*${part}.*`)![0];
+  (await blockWith("sh", part)).split("\n")
+    .find((line) => line.includes(part))!;
 
 /** Runs a command of the page, with `port` for its 8000. */
 const runCommand = (command: string, port: number) =>
@@ -30,9 +59,14 @@ const bare = (text: string) =>
   "\n" + codeLines(text).map((line) => line.trim()).join("\n") + "\n";
 
 test("both languages show the same code", FILES, async () => {
-  const both = PAGES.map((page) => blocks(undefined, page));
-  const [english, chinese] = await Promise.all(both);
-  assertEquals(chinese.map(bare), english.map(bare));
+  const [english, chinese] = (await Promise.all(PAGES.map(read)))
+    .map((page) =>
+      blocksOf(page).map(({ language, text }) => {
+        // What stands in a picture is in the language of its page.
+        return language === "mermaid" ? language : [language, bare(text)];
+      })
+    );
+  assertEquals(chinese, english);
   for (const [i, page] of PAGES.entries()) {
     const top = (await read(page)).split("\n").slice(0, 5).join("\n");
     assertStringIncludes(top, `](${PAGES[1 - i]})`);
@@ -40,7 +74,7 @@ test("both languages show the same code", FILES, async () => {
 });
 
 test("the diff is that of clock1 and clock2", FILES, async () => {
-  const [diff] = await blocks("diff");
+  const diff = await blockWith("diff", "await handleConn");
   for (const [script, other] of [["clock1.ts", "+"], ["clock2.ts", "-"]]) {
     const lines = diff.split("\n").filter((line) => !line.startsWith(other));
     const text = lines.map((line) => line.slice(1)).join("\n");
@@ -48,13 +82,15 @@ test("the diff is that of clock1 and clock2", FILES, async () => {
   }
 });
 
-/** Starts the page's port of reverb2, which is made to say where it listens. */
+/** What the page's straight port of reverb2 has, and no other block. */
+const LISTEN = "Deno.listen({ port: 8000 })";
+
+/** Starts that port, which is made to say where it listens. */
 async function startNaive() {
-  const listen = "Deno.listen({ port: 8000 })";
-  const text = await blockWith("ts", listen);
-  const source = `const listener = ${listen.replace("8000", "0")};
+  const text = await blockWith("ts", LISTEN);
+  const source = `const listener = ${LISTEN.replace("8000", "0")};
     console.error("port", listener.addr.port);
-    ${text.replace(listen, "listener")}`;
+    ${text.replace(LISTEN, "listener")}`;
   const options = (await commandWith("naive.ts")).match(/--\S+/g)!;
   const permissions = [...options, "--check", "--quiet"];
   return await Server.start("naive.ts", { source, permissions });
@@ -64,7 +100,7 @@ test(
   "the session is reverb2's, and the naive one's",
   PROGRAM_AND_FILES,
   async () => {
-    const [session] = await blocks("console");
+    const session = await blockAfter("--allow-net netcat2.ts", "console");
     for (const start of [() => Server.start("reverb2.ts"), startNaive]) {
       await using server = await start();
       const netcat = new Program("netcat2.ts", { port: server.port });
@@ -132,24 +168,44 @@ for (const [part, ...scripts] of timelines) {
   );
 }
 
-/** What ends the naive reverb2, in the order of the page. */
-const DEADLY: Record<string, (server: Server) => Promise<unknown>> = {
-  "a client that half-closes": (server) => server.answer("Hello\nWorld\n"),
-  "a client that resets": async ({ port }) =>
-    runCommand(await commandWith("deno eval"), port),
-  "a line without an end": async (server) =>
-    (await server.connect()).flood("y".repeat(1e5)),
-  "one that does not read": async (server) =>
-    (await server.connect()).flood("y\n".repeat(1e5)),
-};
+/** What ends the naive reverb2. */
+interface Crash {
+  client: string;
+  command: string; // of the page, or its beginning; the listing follows it
+  attack(server: Server): Promise<unknown>;
+}
 
-for (const [i, [name, attack]] of Object.entries(DEADLY).entries()) {
-  test(`the naive reverb2 dies of ${name}`, PROGRAM_AND_FILES, async () => {
+const CRASHES: Crash[] = [
+  {
+    client: "a client that half-closes",
+    command: "printf 'Hello\\nWorld\\n' | nc -N",
+    attack: (server) => server.answer("Hello\nWorld\n"),
+  },
+  {
+    client: "a client that resets",
+    command: "deno eval",
+    attack: async ({ port }) =>
+      runCommand(await commandWith("deno eval"), port),
+  },
+  {
+    client: "a line without an end",
+    command: "yes | tr -d",
+    attack: async (server) => (await server.connect()).flood("y".repeat(1e5)),
+  },
+  {
+    client: "a client that does not read",
+    command: "yes | nc",
+    attack: async (server) => (await server.connect()).flood("y\n".repeat(1e5)),
+  },
+];
+
+for (const { client, command, attack } of CRASHES) {
+  test(`the naive reverb2 dies of ${client}`, PROGRAM_AND_FILES, async () => {
+    const listing = await blockAfter(command, "text");
     const server = await startNaive();
     attack(server).catch(() => {}); // the connection breaks
     const { stderr } = await server.over();
-    const ends = (await blocks("text")).filter((end) => /^(error|#)/.test(end));
-    for (const line of ends[i].trimEnd().split("\n")) {
+    for (const line of listing.trimEnd().split("\n")) {
       assertStringIncludes(stderr, line.replace(/ …$/, ""));
     }
   }, 60);
@@ -158,11 +214,9 @@ for (const [i, [name, attack]] of Object.entries(DEADLY).entries()) {
 /** What the pieces of code on the page take from around them. */
 const AROUND = `
 import { TextLineStream } from "jsr:@std/streams@1/text-line-stream";
-declare const listener: Deno.TcpListener, conn: Deno.TcpConn, out: Deno.TcpConn;
+import { echo, handleConn, lines, LineWriter } from "./reverb2.ts";
+declare const listener: Deno.TcpListener, conn: Deno.TcpConn, out: LineWriter;
 declare const line: string, bytes: Uint8Array, text: ReadableStream<string>;
-declare function handleConn(conn: Deno.TcpConn): Promise<void>;
-declare function echo(out: Deno.Conn, line: string, ms: number): Promise<void>;
-declare function lines(conn: Deno.Conn, out: Deno.Conn): ReadableStream<string>;
 `;
 
 test(
@@ -170,17 +224,15 @@ test(
   PROGRAM_AND_FILES,
   async () => {
     const ours = (await Promise.all(SCRIPTS.map(read))).map(bare).join("");
-    const all = (await blocks("ts")).filter((text) =>
-      !text.startsWith("import")
-    );
-    const others = all.filter((text) => !ours.includes(bare(text)));
+    const naive = await blockWith("ts", LISTEN); // type-checked where it runs
+    const all = blocksOf(await read(ENGLISH))
+      .filter(({ language, text }) => language === "ts" && text !== naive);
+    const others = all.filter(({ text }) => !ours.includes(bare(text)));
     assert(all.length - others.length >= 7, "ours are hardly shown");
-    const functions = others.map((text) => `(async () => {${text}});`);
+    const functions = others.map(({ text }) => `(async () => {${text}});`);
     const source = AROUND + functions.join("");
-    const seen = await run("-", {
-      source,
-      permissions: ["--check", "--quiet"],
-    });
+    const permissions = ["--check", "--quiet"];
+    const seen = await run("-", { source, permissions });
     assertEquals(seen, { code: 0, stdout: "", stderr: "" });
   },
 );
@@ -194,13 +246,15 @@ test("an open pipe shows the whole echo", PROGRAM_AND_FILES, async () => {
 });
 
 test("the edits that one is to try do as told", PROGRAM_AND_FILES, async () => {
-  const ours = await blockWith("ts", "LineWriter(conn)");
+  const handleConn = (await declarations("reverb2.ts")).get("handleConn")!;
   const edits = [
     ["reverb1.ts", "await echo(", "echo(", "\t A\n\t B\n"],
-    ["reverb2.ts", ours, await blockWith("ts", "pipeTo"), "a\nb\n"],
+    ["reverb2.ts", handleConn, await blockWith("ts", "pipeTo"), "a\nb\n"],
   ];
   for (const [script, from, to, heard] of edits) {
-    const source = (await read(script)).replace(from, () => to);
+    const text = await read(script);
+    assertStringIncludes(text, from);
+    const source = text.replace(from, () => to);
     await using server = await Server.start(script, { source });
     using client = await server.connect();
     await client.send("a\nb\n");

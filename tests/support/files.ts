@@ -18,3 +18,16 @@ export const codeLines = (text: string) =>
   text.split("\n")
     .filter((line) => !/^\s*(\/\/|\/\*\*|\*|$)/.test(line))
     .map((line) => line.replace(/ +\/\/ .*$/, ""));
+
+/** The declarations of a script that have a name, with their comments. */
+export async function declarations(
+  script: string,
+): Promise<Map<string, string>> {
+  // Each begins at the left margin, with its comment.
+  const begin = /^(?=\/\*\*|(?<!\*\/\n)[a-z])/m;
+  const named =
+    /^(?:export |async )*(?:function\*?|const|let|class|type) (\w+)/m;
+  const parts = (await read(script)).split(begin)
+    .map((part) => [part.match(named)?.[1], part.trim()]);
+  return new Map(parts.filter(([name]) => name) as [string, string][]);
+}

@@ -11,7 +11,7 @@ export async function memoryOf(pid: number) {
   const { stdout } = await sh(
     `awk '/VmHWM|VmRSS/ { print $2 * 1024e-6 }' /proc/${pid}/status`,
   );
-  const [peak = NaN, now = NaN] = stdout.split(/\n(?=.)/).map(parseFloat);
+  const [peak, now = NaN] = stdout.split("\n").map(parseFloat);
   return { peak, now };
 }
 
