@@ -8,8 +8,8 @@ import { CLIENTS, SERVERS } from "./support/files.ts";
 import { reset } from "./support/client.ts";
 import { memoryConn } from "./support/memory_conn.ts";
 import { Program, run, Server, startClient } from "./support/process.ts";
-import { addressTest, hosts, mistakeTest } from "./support/shared_tests.ts";
-import { LINUX, PROGRAM, test } from "./support/testing.ts";
+import { addressTest, hostTests, mistakeTest } from "./support/shared_tests.ts";
+import { LINUX, PORT_8000, PROGRAM, test } from "./support/testing.ts";
 import { eventually } from "./support/time.ts";
 
 test("mustCopy copies all, also where a write takes a part", {}, async () => {
@@ -28,15 +28,15 @@ const outputs = [
 for (const script of CLIENTS) {
   addressTest(script);
 
-  test(`${script} connects where it is told to`, PROGRAM, async () => {
-    for (const host of hosts()) {
-      const [hostname = "localhost"] = host;
+  hostTests(
+    `${script} connects where it is told to`,
+    async (hostname, args) => {
       using listener = Deno.listen({ hostname, port: 0 });
-      const ended = run(script, { args: [...host, listener.addr.port] });
+      const ended = run(script, { args: [...args, listener.addr.port] });
       (await listener.accept()).close();
       assertEquals(await ended, { code: 0, stdout: "", stderr: "" });
-    }
-  });
+    },
+  );
 
   test(`${script}: a server that resets is one line`, PROGRAM, async () => {
     const listener = createServer().listen(0, "127.0.0.1");
@@ -103,12 +103,7 @@ test("netcat2 outlives the end of the connection", PROGRAM, async () => {
   assertEquals(await program.over(), { code: 1, stdout: "bye\n", stderr });
 });
 
-test("all six need but localhost:8000", PROGRAM, async () => {
-  try {
-    Deno.listen({ hostname: "localhost", port: 8000 }).close();
-  } catch (error) {
-    return console.log(`left out: port 8000 of localhost: ${error}`);
-  }
+test("all six need but localhost:8000", PORT_8000, async () => {
   const permissions = ["--no-prompt", "--allow-net=localhost:8000"];
   for (const script of SERVERS) {
     await using server = await Server.start(script, { args: [], permissions });

@@ -2,13 +2,12 @@
 
 import { assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { sh } from "../support/process.ts";
-import { PROGRAM, test } from "../support/testing.ts";
+import { PORT_8000, test } from "../support/testing.ts";
 
 const bench = (args = "") => sh(`deno task --quiet bench --quick ${args}`);
 
-test("the bench measures every script", PROGRAM, async () => {
+test("the bench measures every script", PORT_8000, async () => {
   const { code, stdout, stderr } = await bench();
-  if (stderr.includes("in use")) return console.log(`left out: ${stderr}`);
   const beside = await bench(
     'clock2 --against "deno run --allow-net clock2.ts"',
   );
@@ -23,7 +22,7 @@ test("the bench measures every script", PROGRAM, async () => {
   );
 }, 60);
 
-test("the bench says in one line what is wrong", PROGRAM, async () => {
+test("the bench says in one line what is wrong", PORT_8000, async () => {
   const assertSays = async (reason: RegExp, args: string) => {
     const { code, stderr } = await bench(args);
     assertMatch(stderr, reason);

@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { CLIENTS, read } from "./files.ts";
 import { run, Server, startClient } from "./process.ts";
-import { LINUX, PROGRAM, PROGRAM_AND_FILES, test } from "./testing.ts";
+import { IPV6, LINUX, PROGRAM, PROGRAM_AND_FILES, test } from "./testing.ts";
 import { times } from "./time.ts";
 
 /** Tests that an address that a script cannot open is one line. */
@@ -34,15 +34,14 @@ export function addressTest(script: string) {
   });
 }
 
-/** Hosts to name, or not, of both families, as far as this machine has them. */
-export function hosts(): string[][] {
-  try {
-    Deno.listen({ hostname: "::1", port: 0 }).close();
-    return [["127.0.0.1"], ["::1"], []];
-  } catch (error) {
-    console.log(`left out: ::1, ${error}`);
-    return [["127.0.0.1"], []];
-  }
+/** Adds a test for each kind of host that a script is told, or is not told. */
+export function hostTests(
+  name: string,
+  fn: (hostname: string, args: string[]) => Promise<void>,
+) {
+  test(`${name}: 127.0.0.1`, PROGRAM, () => fn("127.0.0.1", ["127.0.0.1"]));
+  test(`${name}: ::1`, IPV6, () => fn("::1", ["::1"]));
+  test(`${name}: default host`, PROGRAM, () => fn("localhost", []));
 }
 
 /** Tests that a mistake before `line` in a function is shown with its stack. */
@@ -68,14 +67,11 @@ export function mistakeTest(script: string, name: string, line: string) {
 export function serverTests(script: string, mistakes: Record<string, string>) {
   addressTest(script);
 
-  test(`${script} listens where it is told to`, PROGRAM, async () => {
-    for (const host of hosts()) {
-      const [hostname = "localhost"] = host;
-      await using server = await Server.start(script, { args: [...host, 0] });
-      const { port, greeting } = server;
-      assertEquals(greeting, `listening on ${hostname} port ${port}`);
-      (await Deno.connect({ hostname, port })).close();
-    }
+  hostTests(`${script} listens where it is told to`, async (hostname, args) => {
+    await using server = await Server.start(script, { args: [...args, 0] });
+    const { port, greeting } = server;
+    assertEquals(greeting, `listening on ${hostname} port ${port}`);
+    (await Deno.connect({ hostname, port })).close();
   });
 
   for (const [name, line] of Object.entries(mistakes)) {

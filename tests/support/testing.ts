@@ -1,7 +1,10 @@
 // A test says what it needs, gets that and no more, and does not hang.
 
-/** Permissions, and the system whose kernel tells what a process uses. */
-type Needs = Deno.PermissionOptionsObject & { linux?: true };
+/** What a test needs: permissions, and what not every machine has. */
+type Needs = Deno.PermissionOptionsObject & {
+  linux?: true; // its kernel tells what a process uses
+  address?: { hostname: string; port: number }; // a server can listen there
+};
 
 /** What a test needs that reads files of this project. */
 export const FILES: Needs = { read: true };
@@ -10,6 +13,14 @@ export const FILES: Needs = { read: true };
 export const PROGRAM: Needs = { run: true, net: true };
 export const PROGRAM_AND_FILES: Needs = { ...PROGRAM, ...FILES };
 export const LINUX: Needs = { ...PROGRAM, linux: true };
+export const IPV6: Needs = {
+  ...PROGRAM,
+  address: { hostname: "::1", port: 0 },
+};
+export const PORT_8000: Needs = {
+  ...PROGRAM,
+  address: { hostname: "localhost", port: 8000 },
+};
 
 /** Called when a test is over, whether it has passed or not. */
 export const cleanups = new Set<() => void>();
@@ -17,17 +28,32 @@ export const cleanups = new Set<() => void>();
 /** What a test that hangs has seen until then. */
 export const witnesses = new Set<() => string>();
 
-/** A test of at most `seconds`, or one left out that says what it lacks. */
-export function test(
-  name: string,
-  { linux, ...permissions }: Needs,
-  fn: () => void | Promise<void>,
-  seconds = 20,
-) {
+/** What a test needs and does not have here, in words. */
+function lacking({ linux, address, ...permissions }: Needs): string[] {
   const lacks = (Object.keys(permissions) as Deno.PermissionName[])
     .filter((name) => Deno.permissions.querySync({ name }).state !== "granted")
     .map((name) => `--allow-${name}`);
   if (linux && Deno.build.os !== "linux") lacks.push("Linux");
+  if (address && lacks.length === 0) {
+    try {
+      Deno.listen(address).close();
+    } catch (error) {
+      const { hostname, port } = address;
+      lacks.push(`${hostname} port ${port}: ${(error as Error).message}`);
+    }
+  }
+  return lacks;
+}
+
+/** A test of at most `seconds`, or one left out that says what it lacks. */
+export function test(
+  name: string,
+  needs: Needs,
+  fn: () => void | Promise<void>,
+  seconds = 20,
+) {
+  const lacks = lacking(needs);
+  const { linux: _linux, address: _address, ...permissions } = needs;
   Deno.test({
     name: lacks.length === 0 ? name : `${name} (needs ${lacks.join(", ")})`,
     ignore: lacks.length > 0,
