@@ -8,7 +8,12 @@ import { CLIENTS, SERVERS } from "./support/files.ts";
 import { reset } from "./support/client.ts";
 import { memoryConn } from "./support/memory_conn.ts";
 import { Program, run, Server, startClient } from "./support/process.ts";
-import { addressTest, hostTests, mistakeTest } from "./support/shared_tests.ts";
+import {
+  addressTest,
+  hostTests,
+  importTest,
+  mistakeTest,
+} from "./support/shared_tests.ts";
 import { LINUX, PORT_8000, PROGRAM, test } from "./support/testing.ts";
 import { eventually } from "./support/time.ts";
 
@@ -27,6 +32,7 @@ const outputs = [
 
 for (const script of CLIENTS) {
   addressTest(script);
+  importTest(script);
 
   hostTests(
     `${script} connects where it is told to`,

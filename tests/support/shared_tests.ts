@@ -34,6 +34,15 @@ export function addressTest(script: string) {
   });
 }
 
+/** Tests that a script which is imported runs nothing at all. */
+export function importTest(script: string) {
+  test(`importing ${script} runs nothing`, PROGRAM, async () => {
+    const source = `import "./${script}";`;
+    const seen = await run("-", { source, permissions: ["--no-prompt"] });
+    assertEquals(seen, { code: 0, stdout: "", stderr: "" });
+  });
+}
+
 /** Adds a test for each kind of host that a script is told, or is not told. */
 export function hostTests(
   name: string,
@@ -66,6 +75,7 @@ export function mistakeTest(script: string, name: string, line: string) {
 /** Tests a server. `mistakes` has a line of each function that may have one. */
 export function serverTests(script: string, mistakes: Record<string, string>) {
   addressTest(script);
+  importTest(script);
 
   hostTests(`${script} listens where it is told to`, async (hostname, args) => {
     await using server = await Server.start(script, { args: [...args, 0] });
