@@ -5,18 +5,14 @@ import * as reverb1 from "../reverb1.ts";
 import * as reverb2 from "../reverb2.ts";
 import { read, REVERBS } from "./support/files.ts";
 import { fastTimers } from "./support/globals.ts";
-import { gone, memoryConn } from "./support/memory_conn.ts";
+import { endless, gone, memoryConn } from "./support/memory_conn.ts";
 import { Server } from "./support/process.ts";
 import { serverTests } from "./support/shared_tests.ts";
 import { PROGRAM, PROGRAM_AND_FILES, test } from "./support/testing.ts";
-import { bytes, inTurn, overlapping, textOf } from "./support/text.ts";
+import { inTurn, overlapping } from "./support/text.ts";
 import { delay, stopwatch, times } from "./support/time.ts";
 
 const writerTo = (conn: Deno.Conn) => new reverb2.LineWriter(conn);
-
-/** The lines that come from `conn`. */
-const linesOf = (conn: Deno.Conn): Promise<string[]> =>
-  Array.fromAsync(reverb2.lines(conn, writerTo(memoryConn())));
 
 test("an echo has three voices, with delays between them", {}, async () => {
   const conn = memoryConn();
@@ -32,60 +28,6 @@ test("an echo says no more when its client has left", {}, async () => {
   const echo = reverb2.echo(writerTo(conn), "Hello", 0);
   await assertRejects(() => echo, Deno.errors.BrokenPipe);
   assertEquals(conn.writes, ["\t HELLO\n"]);
-});
-
-const euro = bytes("€\n"); // three bytes, and the end
-const noise = Uint8Array.from({ length: 20_000 }, (_, i) => i ** 3 / 97);
-const texts: [string, (string | Uint8Array)[], string[]][] = [
-  ["LF or CRLF ends a line", ["a\nb\r\nc\rd\n"], ["a", "b", "c\rd"]],
-  ["an empty line is a line", ["\n\r\n\n"], ["", "", ""]],
-  ["a last line needs no end", ["a\nb"], ["a", "b"]],
-  ["a last line loses its CR", ["b\r"], ["b"]],
-  ["an empty input has no line", [], []],
-  ["byte order marks stay", ["\ufeffa\n\ufeffb\n"], ["\ufeffa", "\ufeffb"]],
-  ["a NUL stays", ["a\0\n"], ["a\0"]],
-  ["a cut character", Array.from(euro, (byte) => Uint8Array.of(byte)), ["€"]],
-  ["no UTF-8: U+FFFD", [Uint8Array.of(97, 255, 195, 10)], ["a\ufffd\ufffd"]],
-  ["noise is cut at LF and CRLF", [noise], textOf(noise).split(/\r?\n/)],
-];
-for (const [name, chunks, lines] of texts) {
-  test(`lines: ${name}`, {}, async () => {
-    assertEquals(await linesOf(memoryConn(chunks)), lines);
-  });
-}
-
-/** Bytes of the longest line that is echoed. */
-const LONGEST = 65_535;
-
-for (const [name, end] of [["LF", "\n"], ["CRLF", "\r\n"], ["no end", ""]]) {
-  test(`the longest line has 65,535 bytes and ${name}`, {}, async () => {
-    const line = "x".repeat(LONGEST - (end === "\r\n" ? 1 : 0));
-    for (const cut of [0, 1, 40_000]) {
-      const chunks = ["a\n" + line.slice(0, cut), line.slice(cut) + end];
-      assertEquals(await linesOf(memoryConn(chunks)), ["a", line]);
-      chunks[1] = "x" + chunks[1];
-      assertEquals(await linesOf(memoryConn(chunks)), ["a"]);
-    }
-  });
-}
-
-function* endless(first: string, next: string) {
-  yield first;
-  while (true) yield next;
-}
-
-test("no more is read than the longest line", {}, async () => {
-  const lines = Array.from({ length: 5000 }, (_, i) => `line ${i}`);
-  const whole = lines.join("\n") + "\n";
-  const conn = memoryConn(endless(whole, "x".repeat(1000)));
-  assertEquals(await linesOf(conn), lines);
-  assertEquals(conn.given, whole.length + LONGEST + 1);
-});
-
-test("a buffer is small until a line is long", {}, async () => {
-  const conn = memoryConn(["a\n", "x".repeat(5000) + "\n"]);
-  await linesOf(conn);
-  assertEquals(conn.reads, [4096, 4096, 4096, 8192]);
 });
 
 test("lines of one moment leave in one write, in order", {}, async () => {

@@ -12,6 +12,7 @@ export function memoryConn(
 ) {
   const input = chunks[Symbol.iterator]();
   let rest = new Uint8Array();
+  let ended: boolean | undefined = false;
   const taken: number[] = [];
   const conn = {
     calls: [] as string[], // but for reads and writes
@@ -20,10 +21,13 @@ export function memoryConn(
     writes: [] as string[], // what each has taken, and together:
     text: () => textOf(Uint8Array.from(taken)),
     async read(buffer: Uint8Array) {
+      if (buffer.length === 0) throw new Error("a read into no buffer");
       conn.reads.push(buffer.length);
       await Promise.resolve();
       if (rest.length === 0) {
         const { value, done } = input.next();
+        if (done && ended) throw new Error("a read after the end");
+        ended = done;
         if (done) return null;
         if (value instanceof Error) throw value;
         rest = typeof value === "string" ? bytes(value) : value.slice();
@@ -52,3 +56,9 @@ export function memoryConn(
 /** An error of the system's, as a client that has left causes it. */
 export const gone = () =>
   Object.assign(new Deno.errors.BrokenPipe("gone"), { code: "EPIPE" });
+
+/** What a client sends that never stops. */
+export function* endless(first: string, next: string) {
+  yield first;
+  while (true) yield next;
+}
