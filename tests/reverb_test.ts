@@ -5,6 +5,7 @@ import * as reverb1 from "../reverb1.ts";
 import * as reverb2 from "../reverb2.ts";
 import { read, REVERBS } from "./support/files.ts";
 import { fastTimers } from "./support/globals.ts";
+import { HALF_CLOSED_CLIENTS } from "./support/limits.ts";
 import { endless, gone, memoryConn } from "./support/memory_conn.ts";
 import { Server } from "./support/process.ts";
 import { serverTests } from "./support/shared_tests.ts";
@@ -124,7 +125,7 @@ for (const [i, script] of REVERBS.entries()) {
         assertEquals(await server.answer("Hello\nWorld\n"), answer);
       })
     );
-    assert(took >= [3.9, 1.9][i] && took < 12, `${took} s`);
+    assert(took >= [3.9, 1.9][i] && took < HALF_CLOSED_CLIENTS, `${took} s`);
   });
 }
 

@@ -5,6 +5,7 @@ import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import { Client } from "../support/client.ts";
 import { CLIENTS } from "../support/files.ts";
+import { GROWTH } from "../support/limits.ts";
 import { memoryOf } from "../support/linux.ts";
 import { Server, spawn } from "../support/process.ts";
 import { closesAll, onEach, servesNext } from "../support/stress.ts";
@@ -17,7 +18,7 @@ async function assertNoGrowth({ pid }: Server, round: () => Promise<void>) {
   const { now: before } = await memoryOf(pid);
   await times(6, 1, round);
   const { now: after } = await memoryOf(pid);
-  assert(after < before + 64, `${before} MB grew to ${after}`);
+  assert(after < before + GROWTH, `${before} MB grew to ${after}`);
 }
 
 test("20,000 connections leave nothing behind", LINUX, async () => {
