@@ -1,6 +1,11 @@
 // What the two READMEs print is true, and the same in both.
 
-import { assert, assertEquals, assertStringIncludes } from "jsr:@std/assert@1";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "jsr:@std/assert@1";
 import {
   CLOCKS,
   codeLines,
@@ -16,6 +21,7 @@ import { delay } from "./support/time.ts";
 
 const ENGLISH = "README.md"; // which the tests go by
 const PAGES = [ENGLISH, "README.zh-CN.md"];
+const TESTS = "tests/README.md"; // the page for those who change a script
 
 /** A block of code in a page, such as "ts" or "mermaid". */
 interface Block {
@@ -23,7 +29,7 @@ interface Block {
   text: string;
 }
 
-/** The blocks of code in `page`. */
+/** The blocks of code in the text of a page. */
 function blocksOf(page: string): Block[] {
   const block = /^```(\w+).*\n([^]*?)^```$/gm;
   return Array.from(page.matchAll(block), ([, language, text]) => {
@@ -266,9 +272,9 @@ test("what is named exists", FILES, async () => {
   const { tasks, imports } = JSON.parse(await read("deno.json"));
   const code = (await Promise.all(SCRIPTS.map(read))).join("\n");
   const version = JSON.stringify(imports).match(/deno-std@([\d.]+)/)![1];
-  for (const page of PAGES) {
+  for (const page of [...PAGES, TESTS]) {
     const text = await read(page);
-    assertStringIncludes(text, version);
+    if (PAGES.includes(page)) assertStringIncludes(text, version);
     for (const [, name] of text.matchAll(/\bdeno task (\w+)/g)) {
       assert(name in tasks, `${page}: task ${name}`);
     }
@@ -279,5 +285,19 @@ test("what is named exists", FILES, async () => {
     for (const [, name] of text.matchAll(/^- `(\w+)/gm)) {
       if (!/^(deno|jsr)$/.test(name)) assertStringIncludes(code, name);
     }
+  }
+});
+
+test("the commands for single tests run them", PROGRAM_AND_FILES, async () => {
+  const commands = blocksOf(await read(TESTS))
+    .flatMap(({ text }) => text.trim().split("\n"));
+  assert(commands.length >= 4, `only ${commands}`);
+  for (const command of commands) {
+    const { code, stdout } = await sh(command);
+    assertEquals(code, 0, `${command}: ${stdout}`);
+    const seed = command.match(/-- (\d+)$/)?.[1];
+    if (seed) assertStringIncludes(stdout, `seed ${seed} ... ok`);
+    const count = command.includes("--filter") ? "1" : "[1-9]\\d*";
+    assertMatch(stdout, RegExp(`\\| ${count} passed \\|`), command);
   }
 });
