@@ -16,27 +16,43 @@ async function main() {
   await mustCopy(Deno.stdout, conn);
 }
 
-/** Copies `src` to `dst` until `src` ends. A failed read or write is fatal. */
+/**
+ * Copies `src` to `dst` until `src` ends. If a read or a write fails, prints why
+ * and ends the program. Throws only a mistake in this file.
+ */
 export async function mustCopy(dst: Writer, src: Reader) {
-  const buffer = new Uint8Array(1024 * 1024); // few reads, large ones
+  const buffer = new Uint8Array(1024 * 1024); // large, so that few reads suffice
   try {
     while (true) {
       const n = await src.read(buffer);
       if (n === null) return;
+      // One write may take only a part of what was read.
       for (let done = 0; done < n;) {
         done += await dst.write(buffer.subarray(done, n));
       }
     }
   } catch (error) {
-    const { code, message } = error as Error & { code?: string };
-    if (!code) throw error; // a mistake in this file: the system's have a code
-    if (code === "EPIPE" && dst === Deno.stdout) Deno.exit(); // e.g., `| head`
+    throwIfMistake(error);
+    const { code, message } = error as Error & { code: string };
+    // Nobody reads our output any more, as when `| head -1` has its line.
+    if (code === "EPIPE" && dst === Deno.stdout) Deno.exit();
     fatal(message);
   }
 }
 
 type Writer = Pick<Deno.Conn, "write">; // Go's io.Writer
 type Reader = Pick<Deno.Conn, "read">; // Go's io.Reader
+
+/**
+ * Rethrows `error` if it is a mistake in this file, which then ends the program
+ * and is shown with its stack. What goes wrong outside, as when the other side
+ * has left, comes from the operating system, and Deno gives such an error a
+ * `code`: "ECONNRESET", for example. A mistake has none. The code must be the
+ * error's own, because some errors that are not the system's inherit one.
+ */
+function throwIfMistake(error: unknown) {
+  if (!Object.hasOwn(error as Error, "code")) throw error;
+}
 
 /** Go's `log.Fatal`: prints `message`, and ends the program with status 1. */
 function fatal(message: string): never {
