@@ -13,7 +13,9 @@ const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
 async function main() {
   let listener;
   try {
-    // As with Go on Linux, 4,096 clients may wait for accept, not Deno's 511.
+    // The backlog is the queue of clients that have connected and have not been
+    // accepted yet. Go makes room for 4,096 of them, Deno for 511: when more
+    // come at once, the rest try again only after a second.
     listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
@@ -25,7 +27,10 @@ async function main() {
   }
 }
 
-/** Sends the time to `conn`, at once and every second, until that fails. */
+/**
+ * Sends the time to `conn`, at once and then every second, until a write fails.
+ * Throws only a mistake in this file.
+ */
 export async function handleConn(conn: Deno.Conn) {
   try {
     while (true) {
@@ -40,34 +45,51 @@ export async function handleConn(conn: Deno.Conn) {
   }
 }
 
-/** The wait after a failed accept, in milliseconds: not to flood stderr. */
+/**
+ * The wait after a failed accept, in milliseconds. A server that has run out of
+ * file descriptors fails again and again until a client leaves: without a wait,
+ * it would print the same line thousands of times a second.
+ */
 const RETRY_MS = 100;
 
 /**
  * Yields the connections that `listener` accepts, and goes on when an accept
- * has failed: a client that resets its connection before it is accepted, or a
- * lack of descriptors, would otherwise end the server. Rethrows a mistake in
- * this file.
+ * fails. In a plain `for await (const conn of listener)`, two ordinary things
+ * would end the server: a client that resets its connection before it is
+ * accepted, and a lack of file descriptors, of which each connection takes one.
+ * Throws only a mistake in this file.
  */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
     try {
+      // Hands on one connection after the other, and returns only when the
+      // listener is closed.
       return yield* listener;
     } catch (error) {
       throwIfMistake(error);
-      if (error instanceof Deno.errors.NotConnected) continue; // already gone
+      // That client has left already: there is nothing to wait for.
+      if (error instanceof Deno.errors.NotConnected) continue;
       console.error(`accept: ${error}`);
       await sleep(RETRY_MS);
     }
   }
 }
 
-/** Rethrows a mistake in this file: only the system's errors have a `code`. */
+/**
+ * Rethrows `error` if it is a mistake in this file, which then ends the program
+ * and is shown with its stack. What goes wrong outside, as when the other side
+ * has left, comes from the operating system, and Deno gives such an error a
+ * `code`: "ECONNRESET", for example. A mistake has none. The code must be the
+ * error's own, because some errors that are not the system's inherit one.
+ */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
 }
 
-/** Writes all of `text`: one `conn.write` may write only a part of it. */
+/**
+ * Writes all of `text`: one `conn.write` may write only a part of it. Throws
+ * what `conn.write` throws.
+ */
 async function writeAll(conn: Deno.Conn, text: string) {
   let rest = new TextEncoder().encode(text);
   while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
@@ -76,13 +98,18 @@ async function writeAll(conn: Deno.Conn, text: string) {
 const timers = new Map<number, Promise<void>>();
 
 /**
- * Go's `time.Sleep`: resolves after `ms` milliseconds. Sleeps that end in the
- * same millisecond share a timer: thousands of timers cost more than the work.
+ * Go's `time.Sleep`: resolves after at least `ms` milliseconds. With thousands
+ * of clients (clock2) or echoes (reverb2), thousands sleep at the same time,
+ * and a timer for each would cost more than all other work. So those that end
+ * in the same millisecond share a timer. It takes a millisecond longer, since
+ * the last of them may have come almost a millisecond after the first.
  */
 export function sleep(ms: number): Promise<void> {
-  const due = Math.round(performance.now()) + ms;
+  const due = Math.ceil(performance.now() + ms);
+  // Returns the promise that the map has for `due`. If it has none, calls the
+  // function, and keeps the promise that it returns.
   return timers.getOrInsertComputed(due, async () => {
-    await new Promise((resolve) => setTimeout(resolve, ms));
+    await new Promise((resolve) => setTimeout(resolve, Math.ceil(ms) + 1));
     timers.delete(due);
   });
 }

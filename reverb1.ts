@@ -5,8 +5,12 @@
 //   $ deno run --allow-net reverb1.ts    $ deno run --allow-net netcat2.ts
 //   listening on localhost port 8000     Hello?
 //                                                 HELLO?
+//                                        Yooo-hooo!
 //                                                 Hello?
 //                                                 hello?
+//                                                 YOOO-HOOO!
+//                                                 Yooo-hooo!
+//                                                 yooo-hooo!
 //                                        ^D
 // To listen elsewhere: deno run --allow-net reverb1.ts [[host] port]
 
@@ -17,7 +21,9 @@ const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
 async function main() {
   let listener;
   try {
-    // As with Go on Linux, 4,096 clients may wait for accept, not Deno's 511.
+    // The backlog is the queue of clients that have connected and have not been
+    // accepted yet. Go makes room for 4,096 of them, Deno for 511: when more
+    // come at once, the rest try again only after a second.
     listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
@@ -29,54 +35,75 @@ async function main() {
   }
 }
 
-/** Echoes the lines from `conn`, one after the other, then closes it. */
+/**
+ * Echoes the lines from `conn`, one after the other, and closes `conn` when the
+ * last echo has ended. Throws only a mistake in this file.
+ */
 export async function handleConn(conn: Deno.TcpConn) {
-  const out = new LineWriter(conn);
   try {
-    conn.setNoDelay(); // as Go does: what is written is sent at once
-    conn.setKeepAlive(); // as Go does: in hours, a vanished client is noticed
-    for await (const line of lines(conn, out)) {
-      await echo(out, line, 1000);
+    conn.setNoDelay(); // as Go does: the system sends even a short line at once
+    // Asks a client that has been silent for two hours (Linux's default)
+    // whether it is still there. Go asks after 15 seconds.
+    conn.setKeepAlive();
+    for await (const line of lines(conn)) {
+      await echo(conn, line, 1000);
     }
   } catch (error) {
     throwIfMistake(error); // otherwise, e.g., the client disconnected
-  } finally {
-    conn.close();
   }
+  conn.close();
 }
 
-/** Writes `shout` loudly, as it is, and quietly, `delay` milliseconds apart. */
-export async function echo(out: LineWriter, shout: string, delay: number) {
-  await out.write(`\t ${shout.toUpperCase()}\n`);
+/**
+ * Writes `shout` three times, as the three voices of an echo: loudly, as it is,
+ * and quietly, with `delay` milliseconds between one voice and the next. Throws
+ * what `conn.write` throws.
+ */
+export async function echo(conn: Deno.Conn, shout: string, delay: number) {
+  await writeAll(conn, `\t ${shout.toUpperCase()}\n`);
   await sleep(delay);
-  await out.write(`\t ${shout}\n`);
+  await writeAll(conn, `\t ${shout}\n`);
   await sleep(delay);
-  await out.write(`\t ${shout.toLowerCase()}\n`);
+  await writeAll(conn, `\t ${shout.toLowerCase()}\n`);
 }
 
-/** The wait after a failed accept, in milliseconds: not to flood stderr. */
+/**
+ * The wait after a failed accept, in milliseconds. A server that has run out of
+ * file descriptors fails again and again until a client leaves: without a wait,
+ * it would print the same line thousands of times a second.
+ */
 const RETRY_MS = 100;
 
 /**
  * Yields the connections that `listener` accepts, and goes on when an accept
- * has failed: a client that resets its connection before it is accepted, or a
- * lack of descriptors, would otherwise end the server. Rethrows a mistake in
- * this file.
+ * fails. In a plain `for await (const conn of listener)`, two ordinary things
+ * would end the server: a client that resets its connection before it is
+ * accepted, and a lack of file descriptors, of which each connection takes one.
+ * Throws only a mistake in this file.
  */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
     try {
+      // Hands on one connection after the other, and returns only when the
+      // listener is closed.
       return yield* listener;
     } catch (error) {
       throwIfMistake(error);
-      if (error instanceof Deno.errors.NotConnected) continue; // already gone
+      // That client has left already: there is nothing to wait for.
+      if (error instanceof Deno.errors.NotConnected) continue;
       console.error(`accept: ${error}`);
       await sleep(RETRY_MS);
     }
   }
 }
 
-/** Rethrows a mistake in this file: only the system's errors have a `code`. */
+/**
+ * Rethrows `error` if it is a mistake in this file, which then ends the program
+ * and is shown with its stack. What goes wrong outside, as when the other side
+ * has left, comes from the operating system, and Deno gives such an error a
+ * `code`: "ECONNRESET", for example. A mistake has none. The code must be the
+ * error's own, because some errors that are not the system's inherit one.
+ */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
 }
@@ -84,32 +111,39 @@ function throwIfMistake(error: unknown) {
 /** Bytes of the longest line with its "\n": Go's bufio.MaxScanTokenSize. */
 const MAX_LINE_BYTES = 64 * 1024;
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // keeps it
+/**
+ * The most bytes that one read may bring. They may be as many empty lines,
+ * which all have to be kept in memory until they are echoed.
+ */
+const MAX_READ_BYTES = 16 * 1024;
+
+// `ignoreBOM` means: a byte order mark is a character like any other. Without
+// it, the decoder would take one away from the beginning of a text.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * Go's `bufio.Scanner`: yields the lines that come from `conn`, without their
- * ends, until the input ends or a line is too long. Reads no more of them while
- * `out` is writing. Throws what `conn.read` and `conn.write` throw.
+ * ends ("\n" or "\r\n"), until the input ends or a line is longer than
+ * `MAX_LINE_BYTES`. Throws what `conn.read` throws.
  */
-export function lines(conn: Deno.Conn, out: LineWriter) {
-  return ReadableStream.from(wholeLines(conn, out))
+export function lines(conn: Deno.Conn) {
+  return ReadableStream.from(wholeLines(conn))
     .pipeThrough<string>(new TextLineStream());
 }
 
 /**
- * Yields text up to the last end of a line, and holds what comes after it: so
- * no line grows without limit, and no character is cut. (`conn.readable` would
- * close the connection at the end of the input, before the last echo.)
+ * Yields text that ends where a line ends, and keeps the beginning of the next
+ * line until the rest of it has come. So a line that is too long is noticed
+ * before it fills the memory, and no character is cut in two. (`conn.readable`
+ * cannot be used here: it closes the whole connection when the input ends, and
+ * the last echoes would have nowhere to go.)
  */
-async function* wholeLines(conn: Deno.Conn, out: LineWriter) {
-  let buffer = new Uint8Array(4096); // grows, as Go's does
-  let held = 0;
+async function* wholeLines(conn: Deno.Conn) {
+  let buffer = new Uint8Array();
+  let held = 0; // bytes of the buffer that are not yielded yet
   while (held < MAX_LINE_BYTES) {
-    if (held === buffer.length) {
-      buffer = new Uint8Array(buffer.buffer.transfer(2 * held));
-    }
-    await out.written; // a client that does not read is not read from
-    const n = await conn.read(buffer.subarray(held));
+    if (held === buffer.length) buffer = enlarge(buffer);
+    const n = await conn.read(buffer.subarray(held, held + MAX_READ_BYTES));
     if (n === null) {
       if (held > 0) yield decoder.decode(buffer.subarray(0, held)) + "\n";
       return;
@@ -123,44 +157,38 @@ async function* wholeLines(conn: Deno.Conn, out: LineWriter) {
 }
 
 /**
- * Writes lines to a connection, one write at a time: `conn.write` may write
- * only a part, and no other line must come before the rest.
+ * Returns a buffer that is twice as long (4 KiB at least) and has the bytes of
+ * `buffer`: an array cannot grow, but `transfer` moves its bytes to a larger
+ * one.
  */
-export class LineWriter {
-  /** Resolves when all is written. Rejects with what `conn.write` throws. */
-  written = Promise.resolve();
+function enlarge({ buffer }: Uint8Array<ArrayBuffer>) {
+  return new Uint8Array(buffer.transfer(Math.max(2 * buffer.byteLength, 4096)));
+}
 
-  #text = "";
-
-  constructor(private conn: Deno.Conn) {}
-
-  /** Resolves when `line` is written. Throws what `conn.write` throws. */
-  write(line: string): Promise<void> {
-    if (this.#text === "") this.written = this.#flush(this.written);
-    this.#text += line;
-    return this.written;
-  }
-
-  async #flush(before: Promise<void>) {
-    await before;
-    // A turn of the event loop later, lines of one moment leave together.
-    await new Promise((resolve) => setImmediate(resolve));
-    let rest = new TextEncoder().encode(this.#text);
-    this.#text = "";
-    while (rest.length > 0) rest = rest.subarray(await this.conn.write(rest));
-  }
+/**
+ * Writes all of `text`: one `conn.write` may write only a part of it. Throws
+ * what `conn.write` throws.
+ */
+async function writeAll(conn: Deno.Conn, text: string) {
+  let rest = new TextEncoder().encode(text);
+  while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
 }
 
 const timers = new Map<number, Promise<void>>();
 
 /**
- * Go's `time.Sleep`: resolves after `ms` milliseconds. Sleeps that end in the
- * same millisecond share a timer: thousands of timers cost more than the work.
+ * Go's `time.Sleep`: resolves after at least `ms` milliseconds. With thousands
+ * of clients (clock2) or echoes (reverb2), thousands sleep at the same time,
+ * and a timer for each would cost more than all other work. So those that end
+ * in the same millisecond share a timer. It takes a millisecond longer, since
+ * the last of them may have come almost a millisecond after the first.
  */
 export function sleep(ms: number): Promise<void> {
-  const due = Math.round(performance.now()) + ms;
+  const due = Math.ceil(performance.now() + ms);
+  // Returns the promise that the map has for `due`. If it has none, calls the
+  // function, and keeps the promise that it returns.
   return timers.getOrInsertComputed(due, async () => {
-    await new Promise((resolve) => setTimeout(resolve, ms));
+    await new Promise((resolve) => setTimeout(resolve, Math.ceil(ms) + 1));
     timers.delete(due);
   });
 }

@@ -7,6 +7,11 @@
 //                                                 HELLO?
 //                                        Yooo-hooo!
 //                                                 YOOO-HOOO!
+//                                                 Hello?
+//                                                 Yooo-hooo!
+//                                                 hello?
+//                                                 yooo-hooo!
+//                                        ^D
 // To listen elsewhere: deno run --allow-net reverb2.ts [[host] port]
 
 import { TextLineStream } from "jsr:@std/streams@1/text-line-stream";
@@ -16,7 +21,9 @@ const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
 async function main() {
   let listener;
   try {
-    // As with Go on Linux, 4,096 clients may wait for accept, not Deno's 511.
+    // The backlog is the queue of clients that have connected and have not been
+    // accepted yet. Go makes room for 4,096 of them, Deno for 511: when more
+    // come at once, the rest try again only after a second.
     listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
@@ -28,79 +35,79 @@ async function main() {
   }
 }
 
-/** Echoes the lines from `conn`, each on its own, then closes it. */
+/**
+ * Echoes the lines from `conn`, each as soon as it comes, and closes `conn`
+ * when the last echo has ended. Throws only a mistake in this file.
+ */
 export async function handleConn(conn: Deno.TcpConn) {
   const out = new LineWriter(conn);
-  let last: Promise<void> | undefined;
-  let count = 0;
+  const echoes = new WaitGroup();
   try {
-    conn.setNoDelay(); // as Go does: what is written is sent at once
-    conn.setKeepAlive(); // as Go does: in hours, a vanished client is noticed
-    for await (const line of lines(conn, out)) {
-      echoes++;
-      last = echo(out, line, 1000).then(ended, ended); // Go's `go echo(…)`
-      if (++count % MAX_BURST === 0) await last;
-      if (echoes > MAX_ECHOES) await sleep(PACE_MS);
+    conn.setNoDelay(); // as Go does: the system sends even a short line at once
+    // Asks a client that has been silent for two hours (Linux's default)
+    // whether it is still there. Go asks after 15 seconds.
+    conn.setKeepAlive();
+    for await (const line of lines(conn)) {
+      await waitForRoom(out, echoes);
+      echoes.go(echo(out, line, 1000), line.length); // Go's `go echo(…)`
     }
   } catch (error) {
     throwIfMistake(error); // otherwise, e.g., the client disconnected
-  } finally {
-    await last; // the last echo to begin is the last to end
-    conn.close();
   }
+  await echoes.wait();
+  await out.written;
+  conn.close();
 }
-
-/** Writes `shout` loudly, as it is, and quietly, `delay` milliseconds apart. */
-export async function echo(out: LineWriter, shout: string, delay: number) {
-  await out.write(`\t ${shout.toUpperCase()}\n`);
-  await sleep(delay);
-  await out.write(`\t ${shout}\n`);
-  await sleep(delay);
-  await out.write(`\t ${shout.toLowerCase()}\n`);
-}
-
-/** The echoes under way, of all connections. */
-let echoes = 0;
 
 /**
- * With more echoes than this under way, a connection takes each further line
- * `PACE_MS` milliseconds later: 100,000 of short lines take some 200 MB.
+ * Writes `shout` three times, as the three voices of an echo: loudly, as it is,
+ * and quietly, with `delay` milliseconds between one voice and the next.
  */
-const MAX_ECHOES = 100_000;
-const PACE_MS = 10;
-
-/** How many lines a connection may send before it waits for their echoes. */
-const MAX_BURST = 50_000;
-
-/** Uncounts an echo that has ended, or has failed because its client left. */
-function ended(error?: unknown) {
-  echoes--;
-  if (error) throwIfMistake(error);
+export async function echo(out: LineWriter, shout: string, delay: number) {
+  out.write(`\t ${shout.toUpperCase()}\n`);
+  await sleep(delay);
+  out.write(`\t ${shout}\n`);
+  await sleep(delay);
+  out.write(`\t ${shout.toLowerCase()}\n`);
 }
 
-/** The wait after a failed accept, in milliseconds: not to flood stderr. */
+/**
+ * The wait after a failed accept, in milliseconds. A server that has run out of
+ * file descriptors fails again and again until a client leaves: without a wait,
+ * it would print the same line thousands of times a second.
+ */
 const RETRY_MS = 100;
 
 /**
  * Yields the connections that `listener` accepts, and goes on when an accept
- * has failed: a client that resets its connection before it is accepted, or a
- * lack of descriptors, would otherwise end the server. Rethrows a mistake in
- * this file.
+ * fails. In a plain `for await (const conn of listener)`, two ordinary things
+ * would end the server: a client that resets its connection before it is
+ * accepted, and a lack of file descriptors, of which each connection takes one.
+ * Throws only a mistake in this file.
  */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
     try {
+      // Hands on one connection after the other, and returns only when the
+      // listener is closed.
       return yield* listener;
     } catch (error) {
       throwIfMistake(error);
-      if (error instanceof Deno.errors.NotConnected) continue; // already gone
+      // That client has left already: there is nothing to wait for.
+      if (error instanceof Deno.errors.NotConnected) continue;
       console.error(`accept: ${error}`);
       await sleep(RETRY_MS);
     }
   }
 }
 
-/** Rethrows a mistake in this file: only the system's errors have a `code`. */
+/**
+ * Rethrows `error` if it is a mistake in this file, which then ends the program
+ * and is shown with its stack. What goes wrong outside, as when the other side
+ * has left, comes from the operating system, and Deno gives such an error a
+ * `code`: "ECONNRESET", for example. A mistake has none. The code must be the
+ * error's own, because some errors that are not the system's inherit one.
+ */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
 }
@@ -108,32 +115,39 @@ function throwIfMistake(error: unknown) {
 /** Bytes of the longest line with its "\n": Go's bufio.MaxScanTokenSize. */
 const MAX_LINE_BYTES = 64 * 1024;
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // keeps it
+/**
+ * The most bytes that one read may bring. They may be as many empty lines,
+ * which all have to be kept in memory until they are echoed.
+ */
+const MAX_READ_BYTES = 16 * 1024;
+
+// `ignoreBOM` means: a byte order mark is a character like any other. Without
+// it, the decoder would take one away from the beginning of a text.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * Go's `bufio.Scanner`: yields the lines that come from `conn`, without their
- * ends, until the input ends or a line is too long. Reads no more of them while
- * `out` is writing. Throws what `conn.read` and `conn.write` throw.
+ * ends ("\n" or "\r\n"), until the input ends or a line is longer than
+ * `MAX_LINE_BYTES`. Throws what `conn.read` throws.
  */
-export function lines(conn: Deno.Conn, out: LineWriter) {
-  return ReadableStream.from(wholeLines(conn, out))
+export function lines(conn: Deno.Conn) {
+  return ReadableStream.from(wholeLines(conn))
     .pipeThrough<string>(new TextLineStream());
 }
 
 /**
- * Yields text up to the last end of a line, and holds what comes after it: so
- * no line grows without limit, and no character is cut. (`conn.readable` would
- * close the connection at the end of the input, before the last echo.)
+ * Yields text that ends where a line ends, and keeps the beginning of the next
+ * line until the rest of it has come. So a line that is too long is noticed
+ * before it fills the memory, and no character is cut in two. (`conn.readable`
+ * cannot be used here: it closes the whole connection when the input ends, and
+ * the last echoes would have nowhere to go.)
  */
-async function* wholeLines(conn: Deno.Conn, out: LineWriter) {
-  let buffer = new Uint8Array(4096); // grows, as Go's does
-  let held = 0;
+async function* wholeLines(conn: Deno.Conn) {
+  let buffer = new Uint8Array();
+  let held = 0; // bytes of the buffer that are not yielded yet
   while (held < MAX_LINE_BYTES) {
-    if (held === buffer.length) {
-      buffer = new Uint8Array(buffer.buffer.transfer(2 * held));
-    }
-    await out.written; // a client that does not read is not read from
-    const n = await conn.read(buffer.subarray(held));
+    if (held === buffer.length) buffer = enlarge(buffer);
+    const n = await conn.read(buffer.subarray(held, held + MAX_READ_BYTES));
     if (n === null) {
       if (held > 0) yield decoder.decode(buffer.subarray(0, held)) + "\n";
       return;
@@ -147,44 +161,156 @@ async function* wholeLines(conn: Deno.Conn, out: LineWriter) {
 }
 
 /**
- * Writes lines to a connection, one write at a time: `conn.write` may write
- * only a part, and no other line must come before the rest.
+ * Returns a buffer that is twice as long (4 KiB at least) and has the bytes of
+ * `buffer`: an array cannot grow, but `transfer` moves its bytes to a larger
+ * one.
+ */
+function enlarge({ buffer }: Uint8Array<ArrayBuffer>) {
+  return new Uint8Array(buffer.transfer(Math.max(2 * buffer.byteLength, 4096)));
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * Writes the lines of all echoes of a connection, one write at a time: one
+ * `conn.write` may write only a part of a line, and then no other line may come
+ * before the rest of it. What cannot be written yet, because the client does
+ * not read, waits in a buffer. So echoes never wait for their client, and those
+ * of a client that never reads end like all others.
  */
 export class LineWriter {
-  /** Resolves when all is written. Rejects with what `conn.write` throws. */
+  /** Resolves when all is written, or cannot be because the client has left. */
   written = Promise.resolve();
 
-  #text = "";
+  /** How many bytes wait to be written. */
+  waiting = 0;
+
+  #buffer = new Uint8Array();
+  #length = 0; // bytes of the buffer that no flush has taken yet
 
   constructor(private conn: Deno.Conn) {}
 
-  /** Resolves when `line` is written. Throws what `conn.write` throws. */
-  write(line: string): Promise<void> {
-    if (this.#text === "") this.written = this.#flush(this.written);
-    this.#text += line;
-    return this.written;
+  /** Writes `line` after all that came before it. Does not wait for that. */
+  write(line: string) {
+    // A flush takes all lines that have come when its turn comes. So only the
+    // first of them starts one.
+    if (this.#length === 0) this.written = this.#flush(this.written);
+    // In UTF-8, a character of a JavaScript string has three bytes at most.
+    while (this.#buffer.length < this.#length + 3 * line.length) {
+      this.#buffer = enlarge(this.#buffer);
+    }
+    const free = this.#buffer.subarray(this.#length);
+    const { written: length } = encoder.encodeInto(line, free);
+    this.#length += length;
+    this.waiting += length;
+    roomLeft -= length;
   }
 
   async #flush(before: Promise<void>) {
     await before;
-    // A turn of the event loop later, lines of one moment leave together.
+    // When thousands of echoes wake up together, their voices should leave in
+    // one write instead of thousands. `setImmediate` calls back when the event
+    // loop has woken up all whose time has come.
     await new Promise((resolve) => setImmediate(resolve));
-    let rest = new TextEncoder().encode(this.#text);
-    this.#text = "";
-    while (rest.length > 0) rest = rest.subarray(await this.conn.write(rest));
+    const bytes = this.#buffer.subarray(0, this.#length);
+    this.#buffer = new Uint8Array();
+    this.#length = 0;
+    try {
+      let rest = bytes; // one `conn.write` may write only a part of it
+      while (rest.length > 0) rest = rest.subarray(await this.conn.write(rest));
+    } catch (error) {
+      throwIfMistake(error); // otherwise, e.g., the client disconnected
+    }
+    this.waiting -= bytes.length;
+    roomLeft += bytes.length;
+  }
+}
+
+/**
+ * Bytes of memory that echoes may still take, of the 270 MB that all
+ * connections share. They are enough for 74,000 short lines of one client at
+ * once, and keep the process below some 1.2 GB: V8, Deno's JavaScript engine,
+ * may let its memory grow to four times what is in use before it collects the
+ * garbage.
+ */
+let roomLeft = 270_000_000;
+
+/** Bytes of memory that an echo takes (as measured), and one per character. */
+const ECHO_BYTES = 1800;
+
+/**
+ * Go's `sync.WaitGroup`: knows when all echoes of a connection have ended, and
+ * also how much memory they take until then.
+ */
+export class WaitGroup {
+  /** Bytes of memory that the echoes under way take. */
+  memory = 0;
+
+  #ended = () => {};
+
+  /**
+   * Counts an echo that has been called and is not awaited, of a line of
+   * `length` characters, until it ends. (It throws nothing but a mistake in
+   * this file, which nobody catches: that ends the program and is shown with
+   * its stack.)
+   */
+  go(echo: Promise<void>, length: number) {
+    const memory = ECHO_BYTES + length;
+    this.memory += memory;
+    roomLeft -= memory;
+    echo.then(() => {
+      this.memory -= memory;
+      roomLeft += memory;
+      if (this.memory === 0) this.#ended();
+    });
+  }
+
+  /** Resolves when all echoes have ended. */
+  async wait() {
+    if (this.memory === 0) return;
+    await new Promise<void>((resolve) => this.#ended = resolve);
+  }
+}
+
+/** With more bytes than this to be written, no further line is taken. */
+const MAX_WAITING_BYTES = 16 * 1024;
+
+/** Bytes of memory that a connection may take even if no room is left. */
+const MIN_ROOM_BYTES = 1_000_000;
+
+/** The wait before looking again whether there is room, in milliseconds. */
+const ROOM_MS = 10;
+
+/**
+ * Resolves when a connection may take its next line: not while its client reads
+ * too little of what is written, and not while the connection takes more memory
+ * than it leaves for all others. So one busy client may take half of the room,
+ * two may take a third each, and there is always some left for the next.
+ * (Network switches share their memory among their ports by the same rule. It
+ * is known as dynamic thresholds: Choudhury and Hahne, 1998.)
+ */
+async function waitForRoom(out: LineWriter, echoes: WaitGroup) {
+  while (out.waiting > MAX_WAITING_BYTES) await out.written;
+  while (out.waiting + echoes.memory > Math.max(roomLeft, MIN_ROOM_BYTES)) {
+    await sleep(ROOM_MS);
   }
 }
 
 const timers = new Map<number, Promise<void>>();
 
 /**
- * Go's `time.Sleep`: resolves after `ms` milliseconds. Sleeps that end in the
- * same millisecond share a timer: thousands of timers cost more than the work.
+ * Go's `time.Sleep`: resolves after at least `ms` milliseconds. With thousands
+ * of clients (clock2) or echoes (reverb2), thousands sleep at the same time,
+ * and a timer for each would cost more than all other work. So those that end
+ * in the same millisecond share a timer. It takes a millisecond longer, since
+ * the last of them may have come almost a millisecond after the first.
  */
 export function sleep(ms: number): Promise<void> {
-  const due = Math.round(performance.now()) + ms;
+  const due = Math.ceil(performance.now() + ms);
+  // Returns the promise that the map has for `due`. If it has none, calls the
+  // function, and keeps the promise that it returns.
   return timers.getOrInsertComputed(due, async () => {
-    await new Promise((resolve) => setTimeout(resolve, ms));
+    await new Promise((resolve) => setTimeout(resolve, Math.ceil(ms) + 1));
     timers.delete(due);
   });
 }
