@@ -3,21 +3,26 @@
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
 import * as clock from "../clock2.ts";
 import { CLOCKS } from "./support/files.ts";
-import { fastTimers, replaced, silentErrors } from "./support/globals.ts";
+import {
+  fastTimers,
+  replaced,
+  silentErrors,
+  timerOf,
+} from "./support/globals.ts";
 import { CLOCK_LATE, THREE_TICKS } from "./support/limits.ts";
 import { memoryConn } from "./support/memory_conn.ts";
 import { Server } from "./support/process.ts";
 import { serverTests } from "./support/shared_tests.ts";
 import { PROGRAM, test } from "./support/testing.ts";
 import { TICK, TIME } from "./support/text.ts";
-import { stopwatch, times } from "./support/time.ts";
+import { delay, stopwatch, times } from "./support/time.ts";
 
 test("a clock tells the time at once and every second", {}, async () => {
   const conn = memoryConn([], { capacity: 2 * TICK, maxWrite: 4 });
   using timers = fastTimers();
   await clock.handleConn(conn);
   assertMatch(conn.text(), /^(\d\d:\d\d:\d\d\n){2}$/);
-  assertEquals(timers.waits, [1000, 1000]);
+  assertEquals(timers.waits, [timerOf(1000), timerOf(1000)]);
   assertEquals(timers.ended, timers.waits, "it did not wait");
   assertEquals(conn.calls, ["close"]);
 });
@@ -42,23 +47,37 @@ test("an accept that fails is retried, after 100 ms", {}, async () => {
   const conns = await Array.fromAsync(clock.connections(listener));
   assert(conns[0] === first && conns[1] === second);
   assertEquals(errors.said, ["accept: Error: Too many open files"]);
-  assertEquals(timers.waits, [100]);
+  assertEquals(timers.waits, [timerOf(100)]);
   assertEquals(timers.ended, timers.waits, "it did not wait");
 });
 
 test("sleeps of one moment share a timer as long as it runs", {}, async () => {
   using timers = fastTimers();
-  // Moments that round to 0.
-  using _ = replaced(performance, "now", () => Math.random() / 2);
+  // Moments of one millisecond.
+  using _ = replaced(performance, "now", () => 5 + Math.random() / 2);
   const woken: number[] = [];
   for (const round of [0, 4]) {
     await times(4, 4, async (i) => {
-      await clock.sleep(i % 2 === 0 ? 2000 : 1000);
+      await clock.sleep(i % 2 === 0 ? 2000.3 : 1000);
       woken.push(round + i);
     });
   }
   assertEquals(woken, [1, 3, 0, 2, 5, 7, 4, 6]);
-  assertEquals(timers.waits, [2000, 1000, 2000, 1000]);
+  const waits = [timerOf(2000.3), timerOf(1000)];
+  assertEquals(timers.waits, [...waits, ...waits]);
+});
+
+test("a sleep is never shorter than it was asked to be", {}, async () => {
+  const short: string[] = [];
+  await times(2000, 2000, async (i) => {
+    await delay(Math.random() * 300);
+    const ms = [200, 50.5, 1, 0][i % 4];
+    const from = performance.now();
+    await clock.sleep(ms);
+    const took = performance.now() - from;
+    if (took < ms) short.push(`${took} of ${ms} ms`);
+  });
+  assertEquals(short, []);
 });
 
 /** The second of the day that a tick names. */
@@ -100,8 +119,10 @@ test("clock2 serves all clients at once", PROGRAM, async () => {
       using client = await server.connect();
       const [a, b, c] = (await client.receive(3 * TICK)).split(/(?<=\n)/)
         .map(secondsOf);
-      // A second may pass unseen, or be seen twice, where a wait ends late.
-      assert((c - a + 86_400) % 86_400 >= 1 && b !== c + 1, `${a} ${b} ${c}`);
+      // A second may pass unseen where a wait ends late, but none is told twice.
+      const [first, second] = [b - a, c - b].map((s) => (s + 86_400) % 86_400);
+      assert(first >= 1 && second >= 1, `${a} ${b} ${c}`);
+      assert(first + second <= 4, `${a} ${b} ${c}`);
     })
   );
   assert(

@@ -5,7 +5,7 @@
 // again: deno test tests/lines_test.ts -- SEED
 
 import { assertEquals } from "jsr:@std/assert@1";
-import { lines, LineWriter } from "../reverb2.ts";
+import { lines } from "../reverb2.ts";
 import {
   bytesOf,
   Dice,
@@ -19,7 +19,7 @@ import { bytes, textOf } from "./support/text.ts";
 
 /** The lines that come from `conn`. */
 const linesOf = (conn: Deno.Conn): Promise<string[]> =>
-  Array.fromAsync(lines(conn, new LineWriter(memoryConn())));
+  Array.fromAsync(lines(conn));
 
 const euro = bytes("€\n"); // three bytes, and the end
 const noise = Uint8Array.from({ length: 20_000 }, (_, i) => i ** 3 / 97);

@@ -1,8 +1,9 @@
 // netcat1 and netcat2.
 
-import { assertEquals } from "jsr:@std/assert@1";
+import { assertEquals, assertRejects } from "jsr:@std/assert@1";
 import { once } from "node:events";
 import { createServer } from "node:net";
+import * as netcat1 from "../netcat1.ts";
 import * as netcat from "../netcat2.ts";
 import { CLIENTS, SERVERS } from "./support/files.ts";
 import { reset } from "./support/client.ts";
@@ -22,6 +23,14 @@ test("mustCopy copies all, also where a write takes a part", {}, async () => {
   const dst = memoryConn([], { maxWrite: 70_001 });
   await netcat.mustCopy(dst, memoryConn([data, "e", "nd"]));
   assertEquals(dst.text(), data + "end");
+});
+
+test("an error that only inherits its code is a mistake", {}, async () => {
+  const mistake = new DOMException("oops", "DataCloneError");
+  for (const { mustCopy } of [netcat1, netcat]) {
+    const copying = mustCopy(memoryConn(), memoryConn([mistake]));
+    await assertRejects(() => copying, DOMException, "oops");
+  }
 });
 
 /** A stdout, how the shell makes it so, and all that is said on stderr. */

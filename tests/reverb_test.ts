@@ -1,32 +1,54 @@
 // reverb1 and reverb2.
 
-import { assert, assertEquals, assertRejects } from "jsr:@std/assert@1";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "jsr:@std/assert@1";
 import * as reverb1 from "../reverb1.ts";
 import * as reverb2 from "../reverb2.ts";
 import { read, REVERBS } from "./support/files.ts";
-import { fastTimers } from "./support/globals.ts";
+import {
+  fastTimers,
+  heldTimers,
+  replaced,
+  timerOf,
+} from "./support/globals.ts";
 import { HALF_CLOSED_CLIENTS } from "./support/limits.ts";
 import { endless, gone, memoryConn } from "./support/memory_conn.ts";
 import { Server } from "./support/process.ts";
 import { serverTests } from "./support/shared_tests.ts";
 import { PROGRAM, PROGRAM_AND_FILES, test } from "./support/testing.ts";
-import { inTurn, overlapping } from "./support/text.ts";
-import { delay, stopwatch, times } from "./support/time.ts";
+import { inTurn, overlapping, voices } from "./support/text.ts";
+import { delay, eventually, stopwatch, times } from "./support/time.ts";
 
 const writerTo = (conn: Deno.Conn) => new reverb2.LineWriter(conn);
 
-test("an echo has three voices, with delays between them", {}, async () => {
-  const conn = memoryConn();
-  using timers = fastTimers();
-  await reverb2.echo(writerTo(conn), "Straße", 1000);
-  // Upper and lower case are JavaScript's.
-  assertEquals(conn.writes, ["\t STRASSE\n", "\t Straße\n", "\t straße\n"]);
-  assertEquals(timers.waits, [1000, 1000]);
-});
+/** What each reverb hands its voices to, so that they reach `conn`. */
+const ways = [
+  ["reverb1", (conn: Deno.Conn) => reverb1.echo(conn, "Straße", 1000)],
+  ["reverb2", async (conn: Deno.Conn) => {
+    const out = writerTo(conn);
+    await reverb2.echo(out, "Straße", 1000);
+    await out.written;
+  }],
+] as const;
+for (const [name, echo] of ways) {
+  test(`${name}: an echo has three voices, a delay apart`, {}, async () => {
+    const conn = memoryConn();
+    using timers = fastTimers();
+    await echo(conn);
+    // Upper and lower case are JavaScript's.
+    assertEquals(conn.writes, ["\t STRASSE\n", "\t Straße\n", "\t straße\n"]);
+    assertEquals(timers.waits, [timerOf(1000), timerOf(1000)]);
+    assertEquals(timers.ended, timers.waits, "it did not wait");
+  });
+}
 
-test("an echo says no more when its client has left", {}, async () => {
+test("reverb1: an echo ends when its client has left", {}, async () => {
   const conn = memoryConn([], { capacity: 1 });
-  const echo = reverb2.echo(writerTo(conn), "Hello", 0);
+  const echo = reverb1.echo(conn, "Hello", 0);
   await assertRejects(() => echo, Deno.errors.BrokenPipe);
   assertEquals(conn.writes, ["\t HELLO\n"]);
 });
@@ -36,9 +58,11 @@ test("lines of one moment leave in one write, in order", {}, async () => {
   const out = writerTo(conn);
   await Promise.all(["a\n", "b\n", "c\n"].map(async (line, i) => {
     for (let k = 0; k < 10 * i; k++) await undefined; // in the same turn
-    await out.write(line);
+    out.write(line);
   }));
-  await out.write("d\n");
+  await out.written;
+  out.write("d\n");
+  await out.written;
   assertEquals(conn.writes, ["a\nb\nc\n", "d\n"]);
 });
 
@@ -48,40 +72,91 @@ test("a write of a part lets no other line in", {}, async () => {
   const lines = Array.from({ length: 100 }, (_, i) => `${"äö€".repeat(i)}\n`);
   await Promise.all(lines.map(async (line, i) => {
     await delay(i % 7);
-    await out.write(line);
+    out.write(line);
   }));
+  await out.written;
   assertEquals(conn.text().split(/(?<=\n)/).sort(), lines.sort());
 });
 
-test("after a failed write, every later one fails", {}, async () => {
+test("lines wait to be written, but not for one who has left", {}, async () => {
   const conn = memoryConn([], { capacity: 1 });
   const out = writerTo(conn);
-  await out.write("a\n");
-  await assertRejects(() => out.write("b\n"), Deno.errors.BrokenPipe);
-  await assertRejects(() => out.write("c\n"), Deno.errors.BrokenPipe);
+  for (const [line, waiting] of [["a\n", 2], ["€\n", 4], ["c\n", 2]] as const) {
+    out.write(line);
+    assertEquals(out.waiting, waiting);
+    await out.written; // also where the write has failed
+    assertEquals(out.waiting, 0);
+  }
   assertEquals(conn.text(), "a\n");
+});
+
+test("a write that fails for a mistake is not silent", {}, async () => {
+  const conn = memoryConn();
+  conn.write = () => Promise.reject(new TypeError("oops"));
+  const out = writerTo(conn);
+  out.write("a\n");
+  await assertRejects(() => out.written, TypeError, "oops");
 });
 
 test("reverb2 reads little from a client that reads nothing", {}, async () => {
   const conn = memoryConn(endless("a\n", "x".repeat(999) + "\n"));
   const left = Promise.withResolvers<never>();
   conn.write = () => left.promise;
+  using _ = fastTimers();
   const serving = reverb2.handleConn(conn);
-  await delay(200);
-  assert(conn.given < 16_000, `${conn.given} bytes`);
+  await delay(200); // ms; all echoes that have begun are over by then
+  assert(conn.given < 40_000, `${conn.given} bytes`);
+  conn.read = () => Promise.reject(gone());
   left.reject(gone());
   await serving;
   assertEquals(conn.calls.at(-1), "close");
 });
 
-test("50,000 lines are answered before the next ones", {}, async () => {
-  using _ = fastTimers();
-  const conn = memoryConn(["x\n".repeat(60_000)]);
-  await reverb2.handleConn(conn);
-  const lines = conn.text().split("\n");
-  const loud = lines.slice(0, 150_000).filter((line) => line === "\t X");
-  assertEquals([loud.length, lines.length], [50_000, 180_001]);
-});
+/**
+ * Lets clients of reverb2 send `count` times `line`, all at the same moment, and
+ * returns how many lines of each are echoed before the first echo ends.
+ */
+async function atOnce(clients: number, line: string, count: number) {
+  using timers = heldTimers(500); // ms: no echo goes on, but who waits looks again
+  // Time stands still, too, or a look would share the timer of an echo's sleep.
+  using _ = replaced(performance, "now", () => 0);
+  const servings = Array.from({ length: clients }, () => {
+    const conn = memoryConn([line.repeat(count)]);
+    const seen = { bytes: 0 };
+    conn.write = (data) =>
+      Promise.resolve(seen.bytes += data.length)
+        .then(() => data.length);
+    return { seen, over: reverb2.handleConn(conn) };
+  });
+  const voice = line.length + "\t ".length;
+  const looks = () => timers.waits.filter((ms) => ms === timerOf(10)).length;
+  await eventually(() => looks() >= 20);
+  const lines = servings.map(({ seen }) => seen.bytes / voice);
+  timers.release();
+  await Promise.all(servings.map(({ over }) => over));
+  for (const { seen } of servings) assertEquals(seen.bytes, 3 * count * voice);
+  return lines;
+}
+
+test("74,000 short lines of one client are echoed at once", {}, async () => {
+  const [lines] = await atOnce(1, "x\n", 100_000);
+  assert(lines > 70_000 && lines < 80_000, `${lines} lines`);
+}, 60);
+
+test("2,100 of the longest lines are echoed at once", {}, async () => {
+  const [lines] = await atOnce(1, `${"x".repeat(59_999)}\n`, 2600);
+  assert(lines > 2000 && lines < 2300, `${lines} lines`);
+}, 60);
+
+test("three busy clients take the same, and leave as much", {}, async () => {
+  const all = await atOnce(3, "x\n", 60_000);
+  for (const lines of all) assert(lines > 35_000 && lines < 40_000, `${all}`);
+}, 60);
+
+test("400 busy clients may have 1 MB of echoes each", {}, async () => {
+  const all = await atOnce(400, "x\n", 1000);
+  for (const lines of all) assert(lines > 500 && lines < 600, `${lines} lines`);
+}, 60);
 
 for (const [i, script] of REVERBS.entries()) {
   const { handleConn } = [reverb1, reverb2][i];
@@ -91,7 +166,8 @@ for (const [i, script] of REVERBS.entries()) {
     using timers = fastTimers();
     const conn = memoryConn(["Hello\nWorld"]);
     await handleConn(conn);
-    assertEquals([conn.text(), ...new Set(timers.waits)], [answer, 1000]);
+    const waits = [...new Set(timers.waits)];
+    assertEquals([conn.text(), waits], [answer, [timerOf(1000)]]);
     assertEquals(conn.calls, ["no delay true", "keep-alive true", "close"]);
   });
 
@@ -128,6 +204,61 @@ for (const [i, script] of REVERBS.entries()) {
     assert(took >= [3.9, 1.9][i] && took < HALF_CLOSED_CLIENTS, `${took} s`);
   });
 }
+
+test(
+  "a line overlaps with others, however many came before",
+  PROGRAM,
+  async () => {
+    await using server = await Server.start("reverb2.ts");
+    using client = await server.connect();
+    const before = 49_999;
+    await client.send("x\n".repeat(before));
+    await client.receive(3 * before * "\t x\n".length);
+    await client.send("first\n");
+    assertEquals(await client.receive(8), "\t FIRST\n");
+    await delay(300);
+    const sent = performance.now();
+    await client.send("second\n");
+    assertEquals(await client.receive(9), "\t SECOND\n");
+    const took = performance.now() - sent;
+    assert(took < 600, `after ${took} ms`); // before first's next voice
+  },
+);
+
+/** Starts reverb2 with `to` in the place of `from`. */
+async function changed(from: string, to: string) {
+  const text = await read("reverb2.ts");
+  assertStringIncludes(text, from);
+  const source = text.replace(from, () => to);
+  return await Server.start("reverb2.ts", { source });
+}
+
+test("echoes may take unequal times", PROGRAM_AND_FILES, async () => {
+  await using server = await changed("line, 1000)", "line, line.length * 100)");
+  const answer = await server.answer("Good evening\nHi\n"); // 2.4 and 0.4 s
+  const [long, short] = [voices("Good evening"), voices("Hi")];
+  const order = [long[0], short[0], short[1], short[2], long[1], long[2]];
+  assertEquals(answer, order.join(""));
+});
+
+test("a mistake amid echoes is shown at once", PROGRAM_AND_FILES, async () => {
+  // The second client reads nothing, and cannot be sent all voices of its echoes:
+  // who waited for the end of these would wait for ever.
+  for (const before of ["", `${"x".repeat(999)}\n`.repeat(2000)]) {
+    const loop = "await waitForRoom(out, echoes);";
+    const oops = `${loop} if (line === "oops") oops();`;
+    const server = await changed(loop, oops);
+    using client = await server.connect();
+    await client.send(`${before}Hello\n`);
+    const took = await stopwatch(async () => {
+      await client.send("oops\n");
+      const { code, stderr } = await server.over();
+      assertStringIncludes(stderr, "ReferenceError: oops is not defined");
+      assertEquals(code, 1);
+    });
+    assert(took < 1, `after ${took} s`);
+  }
+});
 
 test(
   "a pasted reverb2 needs nothing but an import map",

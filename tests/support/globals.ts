@@ -37,3 +37,31 @@ export function fastTimers() {
   const replacement = fast as typeof setTimeout;
   return { waits, ended, ...replaced(globalThis, "setTimeout", replacement) };
 }
+
+/**
+ * Holds timers of `least` milliseconds and more back until they are released, or
+ * this is disposed of. After that, no timer waits any more.
+ */
+export function heldTimers(least: number) {
+  const { setTimeout } = globalThis;
+  const waits: number[] = [];
+  let held: (() => void)[] | undefined = [];
+  const replacement = ((fn: () => void, ms = 0) => {
+    waits.push(ms);
+    if (held && ms >= least) return held.push(fn);
+    return setTimeout(fn, held ? ms : 0);
+  }) as typeof setTimeout;
+  const release = () => {
+    for (const fn of held ?? []) fn();
+    held = undefined;
+  };
+  const back = replaced(globalThis, "setTimeout", replacement);
+  const dispose = () => {
+    release();
+    back[Symbol.dispose]();
+  };
+  return { waits, release, [Symbol.dispose]: dispose };
+}
+
+/** The milliseconds of the timer that a sleep of `ms` shares with others. */
+export const timerOf = (ms: number) => Math.ceil(ms) + 1;
