@@ -227,13 +227,13 @@ export class LineWriter {
 }
 
 /**
- * Bytes of memory that echoes may still take, of the 270 MB that all
- * connections share. They are enough for 74,000 short lines of one client at
- * once, and keep the process below some 1.2 GB: V8, Deno's JavaScript engine,
- * may let its memory grow to four times what is in use before it collects the
+ * Bytes of memory that echoes may still take, of the 200 MB that all
+ * connections share. They are enough for 73,000 short lines of one client at
+ * once, and keep the process below some 1 GB: V8, Deno's JavaScript engine, may
+ * let its memory grow to four times what is in use before it collects the
  * garbage.
  */
-let roomLeft = 270_000_000;
+let roomLeft = 200_000_000;
 
 /** Bytes of memory that an echo takes (as measured), and one per character. */
 const ECHO_BYTES = 1800;
@@ -283,15 +283,15 @@ const ROOM_MS = 10;
 
 /**
  * Resolves when a connection may take its next line: not while its client reads
- * too little of what is written, and not while the connection takes more memory
- * than it leaves for all others. So one busy client may take half of the room,
- * two may take a third each, and there is always some left for the next.
- * (Network switches share their memory among their ports by the same rule. It
- * is known as dynamic thresholds: Choudhury and Hahne, 1998.)
+ * too little of what is written, and not while the connection takes more than
+ * twice the memory that is left for others. So one busy client may take two
+ * thirds of the room, two may take two fifths each, and there is always some
+ * left for the next. (Network switches share their memory among their ports by
+ * such a rule. It is known as dynamic thresholds: Choudhury and Hahne, 1998.)
  */
 async function waitForRoom(out: LineWriter, echoes: WaitGroup) {
   while (out.waiting > MAX_WAITING_BYTES) await out.written;
-  while (out.waiting + echoes.memory > Math.max(roomLeft, MIN_ROOM_BYTES)) {
+  while (out.waiting + echoes.memory > Math.max(2 * roomLeft, MIN_ROOM_BYTES)) {
     await sleep(ROOM_MS);
   }
 }

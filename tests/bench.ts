@@ -25,10 +25,11 @@ type Load = [script: string, name: string, work: Work, shell?: string];
 function loads(scale: number): Load[] {
   const megabytes = 2000 / scale;
   const send: Work = (peer) => times(megabytes, 1, () => peer.send(MEGABYTE));
-  const take: Work = (peer) => skip(peer.conn, megabytes * 1e6);
+  const take: Work = (peer) => skip(peer, megabytes * 1e6);
   const zeros = `head -c ${megabytes}MB /dev/zero | "$@"`;
   return [
     echoes(1, 50_000 / scale, 16),
+    echoes(1, 100_000 / scale, 16), // beyond what one client may have at once
     echoes(100, 1000 / scale, 16),
     echoes(1, 2000 / scale, 60_000),
     echoes(1000 / scale, 20, 16),
@@ -46,7 +47,7 @@ function echoes(clients: number, lines: number, size: number): Load {
   const work = () =>
     times(clients, clients, async () => {
       using client = await Client.connect(ADDRESS.port);
-      const answered = skip(client.conn, 3 * lines * (size + "\t ".length));
+      const answered = skip(client, 3 * lines * (size + "\t ".length));
       await client.send(shouts);
       await answered;
     });
@@ -60,20 +61,16 @@ function ticks(clients: number): Load {
     using connected = new DisposableStack();
     await times(clients, 256, async () => {
       const client = connected.use(await Client.connect(ADDRESS.port));
-      await skip(client.conn, TICK);
+      await skip(client, TICK);
     });
   };
   return ["clock2", `${clients} clients, until each has the time`, work];
 }
 
-/** Reads and drops `total` bytes. */
-async function skip(conn: Deno.Conn, total: number) {
-  const buffer = new Uint8Array(Math.min(total, MEGABYTE.length));
-  while (total > 0) {
-    const n = await conn.read(buffer.subarray(0, total));
-    if (n === null) throw new Error(`${total} bytes are missing`);
-    total -= n;
-  }
+/** Reads and drops `total` bytes, which all have to come. */
+async function skip(client: Client, total: number) {
+  const missing = await client.skip(total);
+  if (missing > 0) throw new Error(`${missing} bytes are missing`);
 }
 
 /** Whether a server listens. */

@@ -2,6 +2,7 @@
 
 import {
   assert,
+  assertArrayIncludes,
   assertEquals,
   assertMatch,
   assertStringIncludes,
@@ -64,18 +65,56 @@ const runCommand = (command: string, port: number) =>
 const bare = (text: string) =>
   "\n" + codeLines(text).map((line) => line.trim()).join("\n") + "\n";
 
+/** What is the same in both languages of a block of code. */
+function shown({ language, text }: Block) {
+  if (language === "mermaid") return { names: namesIn(text) };
+  if (language !== "text") return { language, code: bare(text) };
+  // A timeline may have words in brackets, in the language of its page.
+  return {
+    language,
+    words: text.match(/\([^)]*\)|[^\s()]+/g)!.map(unbracketed),
+  };
+}
+
+const unbracketed = (word: string) => word.replace(/^\(.*\)$/, "()");
+
+/** The names of the scripts that a picture has, each once. */
+function namesIn(picture: string): string[] {
+  // The first line says which picture it is, and an arrow's end may be an "x".
+  const words = picture.replace(/^(%%.*\n)?.*\n/, "").replace(/-+x/g, " ");
+  const name =
+    /\b[a-z]+\.[a-z]+\b|\b[A-Za-z]*[a-z][A-Z]\w*|\b(?:echo|sleep)\b/g;
+  return [...new Set(words.match(name))].sort();
+}
+
 test("both languages show the same code", FILES, async () => {
   const [english, chinese] = (await Promise.all(PAGES.map(read)))
-    .map((page) =>
-      blocksOf(page).map(({ language, text }) => {
-        // What stands in a picture is in the language of its page.
-        return language === "mermaid" ? language : [language, bare(text)];
-      })
-    );
+    .map((page) => blocksOf(page).map(shown));
   assertEquals(chinese, english);
   for (const [i, page] of PAGES.entries()) {
     const top = (await read(page)).split("\n").slice(0, 5).join("\n");
     assertStringIncludes(top, `](${PAGES[1 - i]})`);
+  }
+});
+
+test("names in the pictures are names in the scripts", FILES, async () => {
+  const pictures = blocksOf(await read(ENGLISH))
+    .filter(({ language }) => language === "mermaid")
+    .map(({ text }) => namesIn(text));
+  const naive = await blockWith("ts", LISTEN);
+  const code = codeLines(await read("reverb2.ts") + naive).join("\n");
+  for (const name of pictures.flat()) {
+    if (!name.endsWith(".ts")) assertStringIncludes(code, name);
+  }
+  const needed = [
+    ["echo", "handleConn", "sleep"],
+    ["conn.close", "conn.readable", "echo", "handleConn"],
+    ["TextLineStream", "LineWriter", "conn.read", "conn.write", "echo"]
+      .concat("handleConn", "waitForRoom", "wholeLines"),
+  ];
+  assertEquals(pictures.length, needed.length);
+  for (const [i, names] of needed.entries()) {
+    assertArrayIncludes(pictures[i], names);
   }
 });
 

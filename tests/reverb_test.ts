@@ -138,7 +138,7 @@ async function atOnce(clients: number, line: string, count: number) {
   return lines;
 }
 
-test("74,000 short lines of one client are echoed at once", {}, async () => {
+test("73,000 short lines of one client are echoed at once", {}, async () => {
   const [lines] = await atOnce(1, "x\n", 100_000);
   assert(lines > 70_000 && lines < 80_000, `${lines} lines`);
 }, 60);
@@ -148,9 +148,9 @@ test("2,100 of the longest lines are echoed at once", {}, async () => {
   assert(lines > 2000 && lines < 2300, `${lines} lines`);
 }, 60);
 
-test("three busy clients take the same, and leave as much", {}, async () => {
+test("three busy clients take the same, and leave some room", {}, async () => {
   const all = await atOnce(3, "x\n", 60_000);
-  for (const lines of all) assert(lines > 35_000 && lines < 40_000, `${all}`);
+  for (const lines of all) assert(lines > 29_000 && lines < 34_000, `${all}`);
 }, 60);
 
 test("400 busy clients may have 1 MB of echoes each", {}, async () => {

@@ -17,7 +17,7 @@ test("the bench measures every script", PORT_8000, async () => {
   const kinds = Array.from(rows, ([, script, side]) => `${script} ${side}`);
   assertEquals(
     kinds.join(),
-    `${"reverb2 ours,".repeat(5)}clock2 ours,` +
+    `${"reverb2 ours,".repeat(6)}clock2 ours,` +
       "netcat1 ours,netcat1 ours,netcat2 ours,clock2 ours,clock2 theirs",
   );
 }, 60);

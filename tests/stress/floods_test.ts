@@ -1,32 +1,64 @@
-// Floods: reverb2's memory stays bounded, and others are answered.
+// Floods and stuck clients: reverb2's memory stays bounded, and nobody pays for
+// what others do.
 
 import { assert, assertEquals } from "jsr:@std/assert@1";
+import {
+  FIVE_LINES,
+  FLOODS,
+  MANY_FLOODS,
+  READERS,
+  STUCK,
+  TEN_THOUSANDS,
+} from "../support/limits.ts";
 import { memoryOf } from "../support/linux.ts";
 import { Server } from "../support/process.ts";
-import { closesAll, servesNext } from "../support/stress.ts";
+import { closesAll, secondsFor, servesNext } from "../support/stress.ts";
 import { LINUX, PROGRAM, test } from "../support/testing.ts";
 import { overlapping } from "../support/text.ts";
-import { delay, stopwatch, times } from "../support/time.ts";
+import { delay, eventually, stopwatch, times } from "../support/time.ts";
 
-/** Starts a flood of lines of `size` bytes, which goes on until it is disposed. */
-async function flood(server: Server, count: number, size: number) {
-  const lines = ("x".repeat(size - 1) + "\n").repeat(256 * 1024 / size);
-  const clients = new DisposableStack();
+/**
+ * Starts clients that send lines of `size` bytes, for as long as they are not
+ * disposed of. They read nothing, or else all that comes.
+ */
+async function flood(
+  server: Server,
+  count: number,
+  size: number,
+  reads = false,
+) {
+  const block = ("x".repeat(size - 1) + "\n").repeat(256 * 1024 / size);
+  const all = new DisposableStack();
   let ended: unknown;
-  await times(count, count, async () => {
-    const client = clients.use(await server.connect());
-    client.flood(lines).catch((error) => ended ??= error);
-  });
-  clients.defer(() => assertEquals(ended, undefined, "it has ended"));
-  return clients;
+  const clients = await Array.fromAsync({ length: count }, server.connect);
+  for (const client of clients) {
+    all.use(client);
+    client.flood(block).catch((error) => ended ??= error);
+    if (reads) client.skip(Infinity).catch((error) => ended ??= error);
+  }
+  all.defer(() => assertEquals(ended, undefined, "it has ended"));
+  /** Waits until the server has taken nothing from any of them for `ms`. */
+  const stuck = async (ms: number) => {
+    let [last, since] = [0, performance.now()];
+    await eventually(() => {
+      const sent = clients.reduce((sum, client) => sum + client.sent, 0);
+      if (sent !== last) [last, since] = [sent, performance.now()];
+      return performance.now() > since + ms;
+    });
+  };
+  return { stuck, [Symbol.dispose]: () => all.dispose() };
 }
 
-// Bytes of a line, memory in MB, and seconds that others wait.
-const floods = [[2, 360, 1], [17, 256, 0.5], [1001, 256, 0.5]];
-for (const [size, most, wait] of floods) {
+/** Checks that a server has not taken more memory than `most` MB. */
+async function assertPeak({ pid }: Server, most: number) {
+  const { peak } = await memoryOf(pid);
+  assert(peak <= most, `${peak} MB`);
+}
+
+for (const { size, first, most, wait } of FLOODS) {
   test(`two floods, one by one, of ${size} B lines`, LINUX, async () => {
     await using server = await Server.start("reverb2.ts");
-    for (const seconds of [15, 5]) {
+    for (const seconds of [first, 5]) {
       using _ = await flood(server, 1, size);
       const until = performance.now() + seconds * 1000;
       while (performance.now() < until) {
@@ -36,13 +68,12 @@ for (const [size, most, wait] of floods) {
       }
     }
     await closesAll(server);
-    const { peak } = await memoryOf(server.pid);
-    assert(peak <= most, `${peak} MB`);
+    await assertPeak(server, most);
   }, 90);
 }
 
 test("eight floods, one by one, leave nothing behind", PROGRAM, async () => {
-  // 76 MB of heap are enough; what echoes might leave behind would fill 100.
+  // A heap of 100 MB suffices; what echoes might leave behind would fill it.
   const permissions = ["--allow-net", "--v8-flags=--max-old-space-size=100"];
   await using server = await Server.start("reverb2.ts", { permissions });
   for (let i = 0; i < 8; i++) {
@@ -51,7 +82,7 @@ test("eight floods, one by one, leave nothing behind", PROGRAM, async () => {
   }
 }, 60);
 
-for (const [clients, most] of [[1, 320], [100, 1000], [400, 1400]]) {
+for (const { clients, most } of MANY_FLOODS) {
   test(`floods of ${clients} clients that stay`, LINUX, async () => {
     await using server = await Server.start("reverb2.ts");
     using _ = await flood(server, clients, 17);
@@ -61,19 +92,52 @@ for (const [clients, most] of [[1, 320], [100, 1000], [400, 1400]]) {
         const answer = await server.answer("a\nb\nc\nd\ne\n");
         assertEquals(answer, overlapping("a", "b", "c", "d", "e"));
       });
-      assert(took < 6, `another client's five lines took ${took} s`);
+      assert(took < FIVE_LINES, `another client's five lines took ${took} s`);
     }
-    const { peak } = await memoryOf(server.pid);
-    assert(peak <= most, `${peak} MB`);
+    await assertPeak(server, most);
   }, 90);
 }
 
-/** Seconds until a client has all answers to `lines` short lines that it sends. */
-const secondsFor = (server: Server, lines: number) =>
-  stopwatch(async () => {
-    const answer = await server.answer("x\n".repeat(lines));
-    assertEquals(answer.length, lines * 3 * "\t x\n".length);
-  });
+for (const { clients, together, size, quiet, lines, wait, most } of STUCK) {
+  const how = together ? "all at once" : "one by one";
+  test(
+    `${clients} clients are stuck, ${how}, at ${size} B`,
+    LINUX,
+    async () => {
+      await using server = await Server.start("reverb2.ts");
+      using all = new DisposableStack();
+      for (let i = 0; i < (together ? 1 : clients); i++) {
+        const crowd = await flood(server, together ? clients : 1, size);
+        await all.use(crowd).stuck(quiet);
+      }
+      const took = await secondsFor(server, lines);
+      assert(took < wait, `another client's ${lines} lines took ${took} s`);
+      await assertPeak(server, most);
+    },
+    120,
+  );
+}
+
+for (const { clients, most, wait } of READERS) {
+  test(`${clients} send 60,000 B lines for ever, and read`, LINUX, async () => {
+    await using server = await Server.start("reverb2.ts");
+    using _ = await flood(server, clients, 60_000, true);
+    for (let i = 0; i < 3; i++) {
+      await delay(2000);
+      const took = await secondsFor(server, 2000);
+      assert(took < wait, `another client's 2,000 lines took ${took} s`);
+    }
+    await assertPeak(server, most);
+  }, 60);
+}
+
+for (const { lines, most } of TEN_THOUSANDS) {
+  test(`${lines} lines of one client are echoed at once`, PROGRAM, async () => {
+    await using server = await Server.start("reverb2.ts");
+    const took = await secondsFor(server, lines);
+    assert(took < most, `${took} s`);
+  }, 60);
+}
 
 test("2,000 idle connections hold nobody back", PROGRAM, async () => {
   await using server = await Server.start("reverb2.ts");
@@ -81,12 +145,4 @@ test("2,000 idle connections hold nobody back", PROGRAM, async () => {
   await times(2000, 100, async () => idle.use(await server.connect()));
   const took = await secondsFor(server, 1000);
   assert(took < 3, `1,000 lines took ${took} s`);
-}, 60);
-
-test("a burst of lines slows no later one down", PROGRAM, async () => {
-  await using server = await Server.start("reverb2.ts");
-  const before = await secondsFor(server, 20_000);
-  for (let i = 0; i < 2; i++) await secondsFor(server, 53_000);
-  const after = await secondsFor(server, 20_000);
-  assert(after < before + 1, `${before} s before, ${after} s after`);
 }, 60);

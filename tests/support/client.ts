@@ -6,6 +6,7 @@ import { witnesses } from "./testing.ts";
 import { bytes } from "./text.ts";
 
 export class Client {
+  sent = 0; // bytes that the system has taken
   #text = ""; // what has come, and was not asked for yet
   #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -20,7 +21,11 @@ export class Client {
 
   async send(data: string | Uint8Array) {
     let rest = typeof data === "string" ? bytes(data) : data;
-    while (rest.length > 0) rest = rest.subarray(await this.conn.write(rest));
+    while (rest.length > 0) {
+      const n = await this.conn.write(rest);
+      this.sent += n;
+      rest = rest.subarray(n);
+    }
   }
 
   /** The next `length` characters, or as many as come before the end. */
@@ -45,6 +50,17 @@ export class Client {
       if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
       return this.#text;
     }
+  }
+
+  /** Reads and drops `length` bytes, or as many as come before the end. */
+  async skip(length: number) {
+    const buffer = new Uint8Array(Math.min(length, 256 * 1024));
+    while (length > 0) {
+      const n = await this.conn.read(buffer.subarray(0, length));
+      if (n === null) break;
+      length -= n;
+    }
+    return length; // bytes that are missing
   }
 
   /** Sends `data` again and again, and reads nothing, until that fails. */

@@ -25,5 +25,95 @@ export const HALF_CLOSED_CLIENTS = 12;
  */
 export const GROWTH = 64;
 
-// Attacks and floods: the limits of stress/attacks_test.ts and of
-// stress/floods_test.ts.
+/**
+ * Megabytes by which a reverb may grow while 400 MB come without a line's end.
+ * Seen: 8.
+ */
+export const ENDLESS_LINE_GROWTH = 64;
+
+/**
+ * Two clients, one after the other, that send lines of `size` bytes and read
+ * nothing, the first for `first` seconds: megabytes that reverb2 may take, and
+ * seconds that another client may wait for a voice.
+ */
+export const FLOODS = [
+  { size: 2, first: 15, most: 400, wait: 1 },
+  { size: 17, first: 6, most: 320, wait: 0.5 },
+  { size: 1001, first: 6, most: 256, wait: 0.5 },
+];
+
+/** The same with many clients at once, which stay: megabytes. */
+export const MANY_FLOODS = [
+  { clients: 1, most: 320 },
+  { clients: 100, most: 1000 },
+  { clients: 400, most: 1400 },
+];
+
+/** Seconds that another client may wait beside them for echoes of two seconds. */
+export const FIVE_LINES = 6;
+
+/**
+ * Clients that send lines of `size` bytes and read nothing until the server has
+ * taken nothing from them for `quiet` milliseconds, and stay: seconds that
+ * another client may wait for `lines` lines, and megabytes.
+ */
+export const STUCK = [
+  // One by one, each takes as much as it can get until it is stuck.
+  {
+    clients: 5,
+    together: true,
+    size: 17,
+    quiet: 2500,
+    lines: 20_000,
+    wait: 5,
+    most: 700,
+  },
+  {
+    clients: 5,
+    together: false,
+    size: 17,
+    quiet: 2500,
+    lines: 20_000,
+    wait: 5,
+    most: 700,
+  },
+  {
+    clients: 50,
+    together: true,
+    size: 17,
+    quiet: 2500,
+    lines: 2000,
+    wait: 10,
+    most: 1000,
+  },
+  {
+    clients: 65,
+    together: false,
+    size: 1000,
+    quiet: 200,
+    lines: 2000,
+    wait: 10,
+    most: 1000,
+  },
+];
+
+/**
+ * Clients that send lines of 60,000 bytes for ever, and read all that comes:
+ * megabytes, and seconds that another client may wait for 2,000 lines.
+ */
+export const READERS = [
+  { clients: 1, most: 800, wait: 4 },
+  { clients: 10, most: 1300, wait: 4 },
+];
+
+/** Seconds until all lines that one client sends at once are echoed. */
+export const TEN_THOUSANDS = [
+  { lines: 60_000, most: 3.0 },
+  { lines: 70_000, most: 3.2 },
+];
+
+/**
+ * Chaos: seconds by which it may slow 20,000 lines down that come after it,
+ * megabytes that a second minute of it may leave in use, and those at its peak.
+ */
+export const CHAOS = { slower: 1, growth: 5, most: 1200 };

@@ -1,10 +1,10 @@
 // What attacks share.
 
-import { assertMatch } from "jsr:@std/assert@1";
+import { assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { tcpSocketsOf } from "./linux.ts";
 import { Server } from "./process.ts";
 import { TICK, TIME } from "./text.ts";
-import { eventually } from "./time.ts";
+import { eventually, stopwatch } from "./time.ts";
 
 /** Attacks several servers at once; then, all must be as it was before. */
 export async function onEach(
@@ -32,3 +32,16 @@ export async function servesNext(server: Server) {
 /** Waits until a server has no TCP socket open but its listener's. */
 export const closesAll = ({ pid }: Server) =>
   eventually(async () => await tcpSocketsOf(pid) === 1);
+
+/**
+ * Seconds until a client has all echoes of `count` lines of `size` bytes, which
+ * it sends at once.
+ */
+export const secondsFor = (server: Server, count: number, size = 16) =>
+  stopwatch(async () => {
+    using client = await server.connect();
+    const sending = client.send(`${"x".repeat(size - 1)}\n`.repeat(count));
+    const missing = await client.skip(3 * count * ("\t ".length + size));
+    assertEquals(missing, 0);
+    await sending;
+  });

@@ -13,6 +13,7 @@ export const FILES: Needs = { read: true };
 export const PROGRAM: Needs = { run: true, net: true };
 export const PROGRAM_AND_FILES: Needs = { ...PROGRAM, ...FILES };
 export const LINUX: Needs = { ...PROGRAM, linux: true };
+export const LINUX_AND_FILES: Needs = { ...LINUX, ...FILES };
 export const IPV6: Needs = {
   ...PROGRAM,
   address: { hostname: "::1", port: 0 },
