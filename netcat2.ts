@@ -25,11 +25,11 @@ async function main() {
 }
 
 /**
- * Copies `src` to `dst` until `src` ends. If a read or a write fails, prints why
- * and ends the program. Throws only a mistake in this file.
+ * Copies `src` to `dst` until `src` ends. If a read or a write fails, prints
+ * why and ends the program. Throws only a mistake in this file.
  */
 export async function mustCopy(dst: Writer, src: Reader) {
-  const buffer = new Uint8Array(1024 * 1024); // large, so that few reads suffice
+  const buffer = new Uint8Array(1024 * 1024); // large, for few reads
   try {
     while (true) {
       const n = await src.read(buffer);

@@ -185,6 +185,9 @@ export class LineWriter {
   /** How many bytes wait to be written. */
   waiting = 0;
 
+  /** What `conn.write` has thrown, if it has: the client has left. */
+  error?: unknown;
+
   #buffer = new Uint8Array();
   #length = 0; // bytes of the buffer that no flush has taken yet
 
@@ -220,6 +223,7 @@ export class LineWriter {
       while (rest.length > 0) rest = rest.subarray(await this.conn.write(rest));
     } catch (error) {
       throwIfMistake(error); // otherwise, e.g., the client disconnected
+      this.error = error;
     }
     this.waiting -= bytes.length;
     roomLeft += bytes.length;
@@ -288,9 +292,12 @@ const ROOM_MS = 10;
  * thirds of the room, two may take two fifths each, and there is always some
  * left for the next. (Network switches share their memory among their ports by
  * such a rule. It is known as dynamic thresholds: Choudhury and Hahne, 1998.)
+ * Throws what `conn.write` has thrown: nobody hears further echoes then, even
+ * if there is more to read of what the client had sent before it left.
  */
 async function waitForRoom(out: LineWriter, echoes: WaitGroup) {
   while (out.waiting > MAX_WAITING_BYTES) await out.written;
+  if (out.error) throw out.error;
   while (out.waiting + echoes.memory > Math.max(2 * roomLeft, MIN_ROOM_BYTES)) {
     await sleep(ROOM_MS);
   }

@@ -112,6 +112,14 @@ test("reverb2 reads little from a client that reads nothing", {}, async () => {
   assertEquals(conn.calls.at(-1), "close");
 });
 
+test("reverb2 reads no more of a client that has left", {}, async () => {
+  // What it sent before it left can still be read, and here without an end.
+  const conn = memoryConn(endless("a\n", "b\n"), { capacity: 1 });
+  using _ = fastTimers();
+  await reverb2.handleConn(conn);
+  assertEquals(conn.calls.at(-1), "close");
+});
+
 /**
  * Lets clients of reverb2 send `count` times `line`, all at the same moment, and
  * returns how many lines of each are echoed before the first echo ends.
