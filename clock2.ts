@@ -8,6 +8,7 @@
 //                                        ^C
 // To listen elsewhere: deno run --allow-net clock2.ts [[host] port]
 
+// The port is the last argument. The host, which may be left out, is before it.
 const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
 
 async function main() {
@@ -29,7 +30,7 @@ async function main() {
 
 /**
  * Sends the time to `conn`, at once and then every second, until a write fails.
- * Throws only a mistake in this file.
+ * Throws nothing unless there is a mistake in this file.
  */
 export async function handleConn(conn: Deno.Conn) {
   try {
@@ -57,7 +58,7 @@ const RETRY_MS = 100;
  * fails. In a plain `for await (const conn of listener)`, two ordinary things
  * would end the server: a client that resets its connection before it is
  * accepted, and a lack of file descriptors, of which each connection takes one.
- * Throws only a mistake in this file.
+ * Throws nothing unless there is a mistake in this file.
  */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
@@ -76,11 +77,12 @@ export async function* connections(listener: Deno.TcpListener) {
 }
 
 /**
- * Rethrows `error` if it is a mistake in this file, which then ends the program
- * and is shown with its stack. What goes wrong outside, as when the other side
- * has left, comes from the operating system, and Deno gives such an error a
- * `code`: "ECONNRESET", for example. A mistake has none. The code must be the
- * error's own, because some errors that are not the system's inherit one.
+ * Rethrows `error` if it is a mistake in this file, a misspelt name, say, which
+ * then ends the program and is shown with its stack. What goes wrong on a
+ * connection, as when the other side has left, is reported by the operating
+ * system, and Deno gives such an error a `code`: "ECONNRESET", for example. The
+ * code has to be the error's own: a DOMException, which does not come from the
+ * system, inherits one from its class.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
@@ -101,8 +103,9 @@ const timers = new Map<number, Promise<void>>();
  * Go's `time.Sleep`: resolves after at least `ms` milliseconds. With thousands
  * of clients (clock2) or echoes (reverb2), thousands sleep at the same time,
  * and a timer for each would cost more than all other work. So those that end
- * in the same millisecond share a timer. It takes a millisecond longer, since
- * the last of them may have come almost a millisecond after the first.
+ * in the same millisecond share a timer, which runs a millisecond longer, so as
+ * not to be too short for the one that came last. (clock1, with its one client,
+ * has no need of that: the servers all have the same `sleep`.)
  */
 export function sleep(ms: number): Promise<void> {
   const due = Math.ceil(performance.now() + ms);

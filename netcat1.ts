@@ -1,5 +1,6 @@
-// netcat1: a TCP client that prints what a server sends, until it closes.
-// The Go program: gopl.io/ch8/netcat1, page 221 of the book.
+// netcat1: a TCP client that prints what a server sends, until the server
+// closes the connection. The Go program: gopl.io/ch8/netcat1, page 221 of the
+// book.
 //
 //   terminal 1                           terminal 2
 //   $ deno run --allow-net clock1.ts     $ deno run --allow-net netcat1.ts
@@ -8,6 +9,7 @@
 //                                        ^C
 // To connect elsewhere: deno run --allow-net netcat1.ts [[host] port]
 
+// The port is the last argument. The host, which may be left out, is before it.
 const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
 
 async function main() {
@@ -18,7 +20,8 @@ async function main() {
 
 /**
  * Copies `src` to `dst` until `src` ends. If a read or a write fails, prints
- * why and ends the program. Throws only a mistake in this file.
+ * why and ends the program. Throws nothing unless there is a mistake in this
+ * file.
  */
 export async function mustCopy(dst: Writer, src: Reader) {
   const buffer = new Uint8Array(1024 * 1024); // large, for few reads
@@ -34,7 +37,8 @@ export async function mustCopy(dst: Writer, src: Reader) {
   } catch (error) {
     throwIfMistake(error);
     const { code, message } = error as Error & { code: string };
-    // Nobody reads our output any more, as when `| head -1` has its line.
+    // The program that read our output has ended, as `head -1` does after a
+    // line.
     if (code === "EPIPE" && dst === Deno.stdout) Deno.exit();
     fatal(message);
   }
@@ -44,11 +48,12 @@ type Writer = Pick<Deno.Conn, "write">; // Go's io.Writer
 type Reader = Pick<Deno.Conn, "read">; // Go's io.Reader
 
 /**
- * Rethrows `error` if it is a mistake in this file, which then ends the program
- * and is shown with its stack. What goes wrong outside, as when the other side
- * has left, comes from the operating system, and Deno gives such an error a
- * `code`: "ECONNRESET", for example. A mistake has none. The code must be the
- * error's own, because some errors that are not the system's inherit one.
+ * Rethrows `error` if it is a mistake in this file, a misspelt name, say, which
+ * then ends the program and is shown with its stack. What goes wrong on a
+ * connection, as when the other side has left, is reported by the operating
+ * system, and Deno gives such an error a `code`: "ECONNRESET", for example. The
+ * code has to be the error's own: a DOMException, which does not come from the
+ * system, inherits one from its class.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;

@@ -16,6 +16,7 @@
 
 import { TextLineStream } from "jsr:@std/streams@1/text-line-stream";
 
+// The port is the last argument. The host, which may be left out, is before it.
 const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
 
 async function main() {
@@ -37,7 +38,7 @@ async function main() {
 
 /**
  * Echoes the lines from `conn`, one after the other, and closes `conn` when the
- * last echo has ended. Throws only a mistake in this file.
+ * last echo has ended. Throws nothing unless there is a mistake in this file.
  */
 export async function handleConn(conn: Deno.TcpConn) {
   try {
@@ -79,7 +80,7 @@ const RETRY_MS = 100;
  * fails. In a plain `for await (const conn of listener)`, two ordinary things
  * would end the server: a client that resets its connection before it is
  * accepted, and a lack of file descriptors, of which each connection takes one.
- * Throws only a mistake in this file.
+ * Throws nothing unless there is a mistake in this file.
  */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
@@ -98,11 +99,12 @@ export async function* connections(listener: Deno.TcpListener) {
 }
 
 /**
- * Rethrows `error` if it is a mistake in this file, which then ends the program
- * and is shown with its stack. What goes wrong outside, as when the other side
- * has left, comes from the operating system, and Deno gives such an error a
- * `code`: "ECONNRESET", for example. A mistake has none. The code must be the
- * error's own, because some errors that are not the system's inherit one.
+ * Rethrows `error` if it is a mistake in this file, a misspelt name, say, which
+ * then ends the program and is shown with its stack. What goes wrong on a
+ * connection, as when the other side has left, is reported by the operating
+ * system, and Deno gives such an error a `code`: "ECONNRESET", for example. The
+ * code has to be the error's own: a DOMException, which does not come from the
+ * system, inherits one from its class.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
@@ -112,8 +114,8 @@ function throwIfMistake(error: unknown) {
 const MAX_LINE_BYTES = 64 * 1024;
 
 /**
- * The most bytes that one read may bring. They may be as many empty lines,
- * which all have to be kept in memory until they are echoed.
+ * The most bytes that one read may bring. 16 KiB may be 16,384 empty lines, all
+ * of which wait in memory until they are echoed.
  */
 const MAX_READ_BYTES = 16 * 1024;
 
@@ -157,12 +159,13 @@ async function* wholeLines(conn: Deno.Conn) {
 }
 
 /**
- * Returns a buffer that is twice as long (4 KiB at least) and has the bytes of
- * `buffer`: an array cannot grow, but `transfer` moves its bytes to a larger
- * one.
+ * Returns an array that is twice as long, 4 KiB at least, and begins with the
+ * bytes of `bytes`. An array cannot grow, but `transfer` moves what it holds to
+ * a larger one.
  */
-function enlarge({ buffer }: Uint8Array<ArrayBuffer>) {
-  return new Uint8Array(buffer.transfer(Math.max(2 * buffer.byteLength, 4096)));
+function enlarge(bytes: Uint8Array<ArrayBuffer>) {
+  const length = Math.max(2 * bytes.length, 4096);
+  return new Uint8Array(bytes.buffer.transfer(length));
 }
 
 /**
@@ -180,8 +183,9 @@ const timers = new Map<number, Promise<void>>();
  * Go's `time.Sleep`: resolves after at least `ms` milliseconds. With thousands
  * of clients (clock2) or echoes (reverb2), thousands sleep at the same time,
  * and a timer for each would cost more than all other work. So those that end
- * in the same millisecond share a timer. It takes a millisecond longer, since
- * the last of them may have come almost a millisecond after the first.
+ * in the same millisecond share a timer, which runs a millisecond longer, so as
+ * not to be too short for the one that came last. (clock1, with its one client,
+ * has no need of that: the servers all have the same `sleep`.)
  */
 export function sleep(ms: number): Promise<void> {
   const due = Math.ceil(performance.now() + ms);

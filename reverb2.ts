@@ -16,6 +16,7 @@
 
 import { TextLineStream } from "jsr:@std/streams@1/text-line-stream";
 
+// The port is the last argument. The host, which may be left out, is before it.
 const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
 
 async function main() {
@@ -36,8 +37,9 @@ async function main() {
 }
 
 /**
- * Echoes the lines from `conn`, each as soon as it comes, and closes `conn`
- * when the last echo has ended. Throws only a mistake in this file.
+ * Echoes the lines from `conn`, each as soon as there is room, and closes
+ * `conn` when the last echo has ended. Throws nothing unless there is a mistake
+ * in this file.
  */
 export async function handleConn(conn: Deno.TcpConn) {
   const out = new LineWriter(conn);
@@ -83,7 +85,7 @@ const RETRY_MS = 100;
  * fails. In a plain `for await (const conn of listener)`, two ordinary things
  * would end the server: a client that resets its connection before it is
  * accepted, and a lack of file descriptors, of which each connection takes one.
- * Throws only a mistake in this file.
+ * Throws nothing unless there is a mistake in this file.
  */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
@@ -102,11 +104,12 @@ export async function* connections(listener: Deno.TcpListener) {
 }
 
 /**
- * Rethrows `error` if it is a mistake in this file, which then ends the program
- * and is shown with its stack. What goes wrong outside, as when the other side
- * has left, comes from the operating system, and Deno gives such an error a
- * `code`: "ECONNRESET", for example. A mistake has none. The code must be the
- * error's own, because some errors that are not the system's inherit one.
+ * Rethrows `error` if it is a mistake in this file, a misspelt name, say, which
+ * then ends the program and is shown with its stack. What goes wrong on a
+ * connection, as when the other side has left, is reported by the operating
+ * system, and Deno gives such an error a `code`: "ECONNRESET", for example. The
+ * code has to be the error's own: a DOMException, which does not come from the
+ * system, inherits one from its class.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
@@ -116,8 +119,8 @@ function throwIfMistake(error: unknown) {
 const MAX_LINE_BYTES = 64 * 1024;
 
 /**
- * The most bytes that one read may bring. They may be as many empty lines,
- * which all have to be kept in memory until they are echoed.
+ * The most bytes that one read may bring. 16 KiB may be 16,384 empty lines, all
+ * of which wait in memory until they are echoed.
  */
 const MAX_READ_BYTES = 16 * 1024;
 
@@ -161,12 +164,13 @@ async function* wholeLines(conn: Deno.Conn) {
 }
 
 /**
- * Returns a buffer that is twice as long (4 KiB at least) and has the bytes of
- * `buffer`: an array cannot grow, but `transfer` moves its bytes to a larger
- * one.
+ * Returns an array that is twice as long, 4 KiB at least, and begins with the
+ * bytes of `bytes`. An array cannot grow, but `transfer` moves what it holds to
+ * a larger one.
  */
-function enlarge({ buffer }: Uint8Array<ArrayBuffer>) {
-  return new Uint8Array(buffer.transfer(Math.max(2 * buffer.byteLength, 4096)));
+function enlarge(bytes: Uint8Array<ArrayBuffer>) {
+  const length = Math.max(2 * bytes.length, 4096);
+  return new Uint8Array(bytes.buffer.transfer(length));
 }
 
 const encoder = new TextEncoder();
@@ -175,14 +179,17 @@ const encoder = new TextEncoder();
  * Writes the lines of all echoes of a connection, one write at a time: one
  * `conn.write` may write only a part of a line, and then no other line may come
  * before the rest of it. What cannot be written yet, because the client does
- * not read, waits in a buffer. So echoes never wait for their client, and those
- * of a client that never reads end like all others.
+ * not read, waits in a buffer. So an echo never waits for its client: even if
+ * the client never reads, the echo ends.
  */
 export class LineWriter {
-  /** Resolves when all is written, or cannot be because the client has left. */
+  /**
+   * Resolves when the newest flush is over, and with it all that came before:
+   * all is written then, or the client has left.
+   */
   written = Promise.resolve();
 
-  /** How many bytes wait to be written. */
+  /** How many bytes wait to be written, in the buffer or in a flush. */
   waiting = 0;
 
   /** What `conn.write` has thrown, if it has: the client has left. */
@@ -193,17 +200,18 @@ export class LineWriter {
 
   constructor(private conn: Deno.Conn) {}
 
-  /** Writes `line` after all that came before it. Does not wait for that. */
+  /** Adds `line` to what is to be written, and returns at once. */
   write(line: string) {
     // A flush takes all lines that have come when its turn comes. So only the
     // first of them starts one.
     if (this.#length === 0) this.written = this.#flush(this.written);
-    // In UTF-8, a character of a JavaScript string has three bytes at most.
+    // In UTF-8, each of the units that `line.length` counts takes three bytes
+    // at most.
     while (this.#buffer.length < this.#length + 3 * line.length) {
       this.#buffer = enlarge(this.#buffer);
     }
     const free = this.#buffer.subarray(this.#length);
-    const { written: length } = encoder.encodeInto(line, free);
+    const length = encoder.encodeInto(line, free).written;
     this.#length += length;
     this.waiting += length;
     roomLeft -= length;
@@ -211,9 +219,9 @@ export class LineWriter {
 
   async #flush(before: Promise<void>) {
     await before;
-    // When thousands of echoes wake up together, their voices should leave in
-    // one write instead of thousands. `setImmediate` calls back when the event
-    // loop has woken up all whose time has come.
+    // The voices of thousands of echoes that wake up in the same moment should
+    // leave in one write. So wait until all of them have been resumed: only
+    // then does the event loop call what `setImmediate` was given.
     await new Promise((resolve) => setImmediate(resolve));
     const bytes = this.#buffer.subarray(0, this.#length);
     this.#buffer = new Uint8Array();
@@ -232,14 +240,12 @@ export class LineWriter {
 
 /**
  * Bytes of memory that echoes may still take, of the 200 MB that all
- * connections share. They are enough for 73,000 short lines of one client at
- * once, and keep the process below some 1 GB: V8, Deno's JavaScript engine, may
- * let its memory grow to four times what is in use before it collects the
- * garbage.
+ * connections share. The process may grow to five times as much, because V8,
+ * Deno's JavaScript engine, collects garbage only when there is a lot of it.
  */
 let roomLeft = 200_000_000;
 
-/** Bytes of memory that an echo takes (as measured), and one per character. */
+/** Bytes that an echo takes, as measured. Each character takes one more. */
 const ECHO_BYTES = 1800;
 
 /**
@@ -250,7 +256,7 @@ export class WaitGroup {
   /** Bytes of memory that the echoes under way take. */
   memory = 0;
 
-  #ended = () => {};
+  #ended = () => {}; // wakes up `wait`, which puts its own function here
 
   /**
    * Counts an echo that has been called and is not awaited, of a line of
@@ -309,8 +315,9 @@ const timers = new Map<number, Promise<void>>();
  * Go's `time.Sleep`: resolves after at least `ms` milliseconds. With thousands
  * of clients (clock2) or echoes (reverb2), thousands sleep at the same time,
  * and a timer for each would cost more than all other work. So those that end
- * in the same millisecond share a timer. It takes a millisecond longer, since
- * the last of them may have come almost a millisecond after the first.
+ * in the same millisecond share a timer, which runs a millisecond longer, so as
+ * not to be too short for the one that came last. (clock1, with its one client,
+ * has no need of that: the servers all have the same `sleep`.)
  */
 export function sleep(ms: number): Promise<void> {
   const due = Math.ceil(performance.now() + ms);
