@@ -58,7 +58,7 @@ async function assertPeak({ pid }: Server, most: number) {
 for (const { size, first, most, wait } of FLOODS) {
   test(`two floods, one by one, of ${size} B lines`, LINUX, async () => {
     await using server = await Server.start("reverb2.ts");
-    for (const seconds of [first, 4]) {
+    for (const seconds of [first, 3]) {
       using _ = await flood(server, 1, size);
       const until = performance.now() + seconds * 1000;
       while (performance.now() < until) {
@@ -123,7 +123,7 @@ for (const { clients, most, wait } of READERS) {
     await using server = await Server.start("reverb2.ts");
     using _ = await flood(server, clients, 60_000, true);
     for (let i = 0; i < 2; i++) {
-      await delay(3000);
+      await delay(2000);
       const took = await secondsFor(server, 2000);
       assert(took < wait, `another client's 2,000 lines took ${took} s`);
     }

@@ -39,9 +39,9 @@ export const ENDLESS_LINE_GROWTH = 64;
  * V8 has not collected yet.
  */
 export const FLOODS = [
-  { size: 2, first: 9, most: 450, wait: 1 },
+  { size: 2, first: 8, most: 450, wait: 1 },
   { size: 17, first: 5, most: 320, wait: 0.5 },
-  { size: 1001, first: 4, most: 256, wait: 0.5 },
+  { size: 1001, first: 3, most: 256, wait: 0.5 },
 ];
 
 /** The same with many clients at once, which stay: MB. Seen: 464 and 830. */
