@@ -285,7 +285,7 @@ export class WaitGroup {
 /** With more bytes than this to be written, no further line is taken. */
 const MAX_WAITING_BYTES = 16 * 1024;
 
-/** Bytes of memory that a connection may take even if no room is left. */
+/** Bytes of memory that its echoes may take even if no room is left. */
 const MIN_ROOM_BYTES = 1_000_000;
 
 /** The wait before looking again whether there is room, in milliseconds. */
@@ -293,8 +293,8 @@ const ROOM_MS = 10;
 
 /**
  * Resolves when a connection may take its next line: not while its client reads
- * too little of what is written, and not while the connection takes more than
- * twice the memory that is left for others. So one busy client may take two
+ * too little of what is written, and not while its echoes take more than twice
+ * the memory that is left for others. So one busy client may take two
  * thirds of the room, two may take two fifths each, and there is always some
  * left for the next. (Network switches share their memory among their ports by
  * such a rule. It is known as dynamic thresholds: Choudhury and Hahne, 1998.)
@@ -304,7 +304,7 @@ const ROOM_MS = 10;
 async function waitForRoom(out: LineWriter, echoes: WaitGroup) {
   while (out.waiting > MAX_WAITING_BYTES) await out.written;
   if (out.error) throw out.error;
-  while (out.waiting + echoes.memory > Math.max(2 * roomLeft, MIN_ROOM_BYTES)) {
+  while (echoes.memory > Math.max(2 * roomLeft, MIN_ROOM_BYTES)) {
     await sleep(ROOM_MS);
   }
 }
