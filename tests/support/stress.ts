@@ -33,15 +33,13 @@ export async function servesNext(server: Server) {
 export const closesAll = ({ pid }: Server) =>
   eventually(async () => await tcpSocketsOf(pid) === 1);
 
-/**
- * Seconds until a client has all echoes of `count` lines of `size` bytes, which
- * it sends at once.
- */
-export const secondsFor = (server: Server, count: number, size = 16) =>
+/** Seconds until a client has all echoes of `count` lines that it sends at once. */
+export const secondsFor = (server: Server, count: number) =>
   stopwatch(async () => {
     using client = await server.connect();
-    const sending = client.send(`${"x".repeat(size - 1)}\n`.repeat(count));
-    const missing = await client.skip(3 * count * ("\t ".length + size));
+    const line = `${"x".repeat(15)}\n`;
+    const sending = client.send(line.repeat(count));
+    const missing = await client.skip(3 * count * ("\t ".length + line.length));
     assertEquals(missing, 0);
     await sending;
   });
