@@ -113,6 +113,12 @@ export const READERS = [
   { clients: 10, most: 1300, wait: 4 },
 ];
 
+/**
+ * Seconds until 1,000 lines of a client are echoed beside 2,000 connections that
+ * send nothing. Seen: 2.1, of which 2 are the echo's.
+ */
+export const BESIDE_IDLE = 3;
+
 /** Seconds until all lines that one client sends at once are echoed. Seen: 2.3. */
 export const TEN_THOUSANDS = [
   { lines: 60_000, most: 3.0 },
