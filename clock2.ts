@@ -16,7 +16,8 @@ async function main() {
   try {
     // The backlog is the queue of clients that have connected and have not been
     // accepted yet. Go makes room for 4,096 of them, Deno for 511: when more
-    // come at once, the rest try again only after a second.
+    // come at once, the systems of the rest get no answer, and try again only
+    // after a second.
     listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
@@ -42,7 +43,7 @@ export async function handleConn(conn: Deno.Conn) {
   } catch (error) {
     throwIfMistake(error); // otherwise, e.g., the client disconnected
   } finally {
-    conn.close();
+    conn.close(); // Go's `defer c.Close()`
   }
 }
 
@@ -56,8 +57,9 @@ const RETRY_MS = 100;
 /**
  * Yields the connections that `listener` accepts, and goes on when an accept
  * fails. In a plain `for await (const conn of listener)`, two ordinary things
- * would end the server: a client that resets its connection before it is
- * accepted, and a lack of file descriptors, of which each connection takes one.
+ * would end the server: a client that resets its connection (breaks it off)
+ * before it is accepted, and a lack of file descriptors, of which each
+ * connection takes one.
  * Throws nothing unless there is a mistake in this file.
  */
 export async function* connections(listener: Deno.TcpListener) {
@@ -68,7 +70,8 @@ export async function* connections(listener: Deno.TcpListener) {
       return yield* listener;
     } catch (error) {
       throwIfMistake(error);
-      // That client has left already: there is nothing to wait for.
+      // The client that was to be accepted has left already. The next one need
+      // not wait for anything.
       if (error instanceof Deno.errors.NotConnected) continue;
       console.error(`accept: ${error}`);
       await sleep(RETRY_MS);
@@ -80,9 +83,10 @@ export async function* connections(listener: Deno.TcpListener) {
  * Rethrows `error` if it is a mistake in this file, a misspelt name, say, which
  * then ends the program and is shown with its stack. What goes wrong on a
  * connection, as when the other side has left, is reported by the operating
- * system, and Deno gives such an error a `code`: "ECONNRESET", for example. The
- * code has to be the error's own: a DOMException, which does not come from the
- * system, inherits one from its class.
+ * system, and Deno gives such an error a `code`: "ECONNRESET", for example. It
+ * has to be a `code` of the error's own, and not one that is inherited: for a
+ * DOMException, which some functions of the web platform throw, inherits one
+ * from its class, although it does not come from the operating system.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
@@ -97,15 +101,19 @@ async function writeAll(conn: Deno.Conn, text: string) {
   while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
 }
 
+/** The sleeps under way, by the millisecond in which they end. */
 const timers = new Map<number, Promise<void>>();
 
 /**
  * Go's `time.Sleep`: resolves after at least `ms` milliseconds. With thousands
  * of clients (clock2) or echoes (reverb2), thousands sleep at the same time,
  * and a timer for each would cost more than all other work. So those that end
- * in the same millisecond share a timer, which runs a millisecond longer, so as
- * not to be too short for the one that came last. (clock1, with its one client,
- * has no need of that: the servers all have the same `sleep`.)
+ * in the same millisecond share a timer. The first of them starts it, and the
+ * last may come almost a millisecond later: so the timer runs a millisecond
+ * longer, for otherwise the last would sleep too short a time. (`setTimeout`
+ * drops fractions of a millisecond, so `ms` is rounded up for it.) clock1, with
+ * its one client, has no need of all that, but all servers have the same
+ * `sleep`.
  */
 export function sleep(ms: number): Promise<void> {
   const due = Math.ceil(performance.now() + ms);
@@ -117,4 +125,4 @@ export function sleep(ms: number): Promise<void> {
   });
 }
 
-if (import.meta.main) await main();
+if (import.meta.main) await main(); // not when a test imports this file

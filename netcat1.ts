@@ -13,6 +13,7 @@
 const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
 
 async function main() {
+  // `using` closes the connection when main returns: Go's `defer conn.Close()`.
   using conn = await Deno.connect({ hostname, port: Number(port) })
     .catch((error) => fatal(`${hostname} port ${port}: ${error.message}`));
   await mustCopy(Deno.stdout, conn);
@@ -24,7 +25,7 @@ async function main() {
  * file.
  */
 export async function mustCopy(dst: Writer, src: Reader) {
-  const buffer = new Uint8Array(1024 * 1024); // large, for few reads
+  const buffer = new Uint8Array(1024 * 1024); // so large that few reads do
   try {
     while (true) {
       const n = await src.read(buffer);
@@ -37,8 +38,8 @@ export async function mustCopy(dst: Writer, src: Reader) {
   } catch (error) {
     throwIfMistake(error);
     const { code, message } = error as Error & { code: string };
-    // The program that read our output has ended, as `head -1` does after a
-    // line.
+    // "EPIPE": the program that read our output has ended, as `head -1` does
+    // after a line. That is no failure, so this program ends without a message.
     if (code === "EPIPE" && dst === Deno.stdout) Deno.exit();
     fatal(message);
   }
@@ -51,9 +52,10 @@ type Reader = Pick<Deno.Conn, "read">; // Go's io.Reader
  * Rethrows `error` if it is a mistake in this file, a misspelt name, say, which
  * then ends the program and is shown with its stack. What goes wrong on a
  * connection, as when the other side has left, is reported by the operating
- * system, and Deno gives such an error a `code`: "ECONNRESET", for example. The
- * code has to be the error's own: a DOMException, which does not come from the
- * system, inherits one from its class.
+ * system, and Deno gives such an error a `code`: "ECONNRESET", for example. It
+ * has to be a `code` of the error's own, and not one that is inherited: for a
+ * DOMException, which some functions of the web platform throw, inherits one
+ * from its class, although it does not come from the operating system.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
@@ -65,4 +67,4 @@ function fatal(message: string): never {
   Deno.exit(1);
 }
 
-if (import.meta.main) await main();
+if (import.meta.main) await main(); // not when a test imports this file

@@ -24,7 +24,8 @@ async function main() {
   try {
     // The backlog is the queue of clients that have connected and have not been
     // accepted yet. Go makes room for 4,096 of them, Deno for 511: when more
-    // come at once, the rest try again only after a second.
+    // come at once, the systems of the rest get no answer, and try again only
+    // after a second.
     listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
@@ -43,8 +44,9 @@ async function main() {
 export async function handleConn(conn: Deno.TcpConn) {
   try {
     conn.setNoDelay(); // as Go does: the system sends even a short line at once
-    // Asks a client that has been silent for two hours (Linux's default)
-    // whether it is still there. Go asks after 15 seconds.
+    // A client whose machine has crashed never says that it has left. So the
+    // system asks one that has been silent for two hours (Linux's default)
+    // whether it is still there. With Go, it asks after 15 seconds.
     conn.setKeepAlive();
     for await (const line of lines(conn)) {
       await echo(conn, line, 1000);
@@ -56,9 +58,9 @@ export async function handleConn(conn: Deno.TcpConn) {
 }
 
 /**
- * Writes `shout` three times, as the three voices of an echo: loudly, as it is,
- * and quietly, with `delay` milliseconds between one voice and the next. Throws
- * what `conn.write` throws.
+ * Writes `shout` three times, as the three voices of an echo: first loudly,
+ * then as it is, then quietly, with `delay` milliseconds between one voice and
+ * the next. Throws what `conn.write` throws.
  */
 export async function echo(conn: Deno.Conn, shout: string, delay: number) {
   await writeAll(conn, `\t ${shout.toUpperCase()}\n`);
@@ -78,8 +80,9 @@ const RETRY_MS = 100;
 /**
  * Yields the connections that `listener` accepts, and goes on when an accept
  * fails. In a plain `for await (const conn of listener)`, two ordinary things
- * would end the server: a client that resets its connection before it is
- * accepted, and a lack of file descriptors, of which each connection takes one.
+ * would end the server: a client that resets its connection (breaks it off)
+ * before it is accepted, and a lack of file descriptors, of which each
+ * connection takes one.
  * Throws nothing unless there is a mistake in this file.
  */
 export async function* connections(listener: Deno.TcpListener) {
@@ -90,7 +93,8 @@ export async function* connections(listener: Deno.TcpListener) {
       return yield* listener;
     } catch (error) {
       throwIfMistake(error);
-      // That client has left already: there is nothing to wait for.
+      // The client that was to be accepted has left already. The next one need
+      // not wait for anything.
       if (error instanceof Deno.errors.NotConnected) continue;
       console.error(`accept: ${error}`);
       await sleep(RETRY_MS);
@@ -102,9 +106,10 @@ export async function* connections(listener: Deno.TcpListener) {
  * Rethrows `error` if it is a mistake in this file, a misspelt name, say, which
  * then ends the program and is shown with its stack. What goes wrong on a
  * connection, as when the other side has left, is reported by the operating
- * system, and Deno gives such an error a `code`: "ECONNRESET", for example. The
- * code has to be the error's own: a DOMException, which does not come from the
- * system, inherits one from its class.
+ * system, and Deno gives such an error a `code`: "ECONNRESET", for example. It
+ * has to be a `code` of the error's own, and not one that is inherited: for a
+ * DOMException, which some functions of the web platform throw, inherits one
+ * from its class, although it does not come from the operating system.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
@@ -114,8 +119,9 @@ function throwIfMistake(error: unknown) {
 const MAX_LINE_BYTES = 64 * 1024;
 
 /**
- * The most bytes that one read may bring. 16 KiB may be 16,384 empty lines, all
- * of which wait in memory until they are echoed.
+ * The most bytes that one read may bring. All lines of a read wait in memory
+ * until they are echoed: 16 KiB may be 16,384 empty lines, and each of these
+ * takes far more memory than its one byte.
  */
 const MAX_READ_BYTES = 16 * 1024;
 
@@ -130,31 +136,34 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  */
 export function lines(conn: Deno.Conn) {
   return ReadableStream.from(wholeLines(conn))
-    .pipeThrough<string>(new TextLineStream());
+    .pipeThrough<string>(new TextLineStream()); // which yields strings
 }
 
 /**
  * Yields text that ends where a line ends, and keeps the beginning of the next
  * line until the rest of it has come. So a line that is too long is noticed
  * before it fills the memory, and no character is cut in two. (`conn.readable`
- * cannot be used here: it closes the whole connection when the input ends, and
- * the last echoes would have nowhere to go.)
+ * cannot be used here: it closes the whole connection when the input ends. But
+ * a client may end its input and go on reading, to hear its last echoes.)
  */
 async function* wholeLines(conn: Deno.Conn) {
   let buffer = new Uint8Array();
   let held = 0; // bytes of the buffer that are not yielded yet
   while (held < MAX_LINE_BYTES) {
     if (held === buffer.length) buffer = enlarge(buffer);
-    const n = await conn.read(buffer.subarray(held, held + MAX_READ_BYTES));
+    const end = Math.min(held + MAX_READ_BYTES, MAX_LINE_BYTES);
+    const n = await conn.read(buffer.subarray(held, end));
     if (n === null) {
+      // The last line. It gets an end, so that it is treated like the others.
       if (held > 0) yield decoder.decode(buffer.subarray(0, held)) + "\n";
       return;
     }
     held += n;
-    const end = buffer.lastIndexOf("\n".charCodeAt(0), held - 1) + 1;
-    if (end > 0) yield decoder.decode(buffer.subarray(0, end));
-    buffer.copyWithin(0, end, held);
-    held -= end;
+    // The bytes up to the last "\n", or 0 if there is none.
+    const whole = buffer.lastIndexOf("\n".charCodeAt(0), held - 1) + 1;
+    if (whole > 0) yield decoder.decode(buffer.subarray(0, whole));
+    buffer.copyWithin(0, whole, held); // moves the others to the beginning
+    held -= whole;
   }
 }
 
@@ -177,15 +186,19 @@ async function writeAll(conn: Deno.Conn, text: string) {
   while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
 }
 
+/** The sleeps under way, by the millisecond in which they end. */
 const timers = new Map<number, Promise<void>>();
 
 /**
  * Go's `time.Sleep`: resolves after at least `ms` milliseconds. With thousands
  * of clients (clock2) or echoes (reverb2), thousands sleep at the same time,
  * and a timer for each would cost more than all other work. So those that end
- * in the same millisecond share a timer, which runs a millisecond longer, so as
- * not to be too short for the one that came last. (clock1, with its one client,
- * has no need of that: the servers all have the same `sleep`.)
+ * in the same millisecond share a timer. The first of them starts it, and the
+ * last may come almost a millisecond later: so the timer runs a millisecond
+ * longer, for otherwise the last would sleep too short a time. (`setTimeout`
+ * drops fractions of a millisecond, so `ms` is rounded up for it.) clock1, with
+ * its one client, has no need of all that, but all servers have the same
+ * `sleep`.
  */
 export function sleep(ms: number): Promise<void> {
   const due = Math.ceil(performance.now() + ms);
@@ -197,4 +210,4 @@ export function sleep(ms: number): Promise<void> {
   });
 }
 
-if (import.meta.main) await main();
+if (import.meta.main) await main(); // not when a test imports this file

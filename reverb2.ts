@@ -24,7 +24,8 @@ async function main() {
   try {
     // The backlog is the queue of clients that have connected and have not been
     // accepted yet. Go makes room for 4,096 of them, Deno for 511: when more
-    // come at once, the rest try again only after a second.
+    // come at once, the systems of the rest get no answer, and try again only
+    // after a second.
     listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
@@ -37,17 +38,18 @@ async function main() {
 }
 
 /**
- * Echoes the lines from `conn`, each as soon as there is room, and closes
- * `conn` when the last echo has ended. Throws nothing unless there is a mistake
- * in this file.
+ * Echoes the lines from `conn`, each as soon as there is memory for its echo,
+ * and closes `conn` when the last echo has ended. Throws nothing unless there
+ * is a mistake in this file.
  */
 export async function handleConn(conn: Deno.TcpConn) {
   const out = new LineWriter(conn);
   const echoes = new WaitGroup();
   try {
     conn.setNoDelay(); // as Go does: the system sends even a short line at once
-    // Asks a client that has been silent for two hours (Linux's default)
-    // whether it is still there. Go asks after 15 seconds.
+    // A client whose machine has crashed never says that it has left. So the
+    // system asks one that has been silent for two hours (Linux's default)
+    // whether it is still there. With Go, it asks after 15 seconds.
     conn.setKeepAlive();
     for await (const line of lines(conn)) {
       await waitForRoom(out, echoes);
@@ -62,8 +64,9 @@ export async function handleConn(conn: Deno.TcpConn) {
 }
 
 /**
- * Writes `shout` three times, as the three voices of an echo: loudly, as it is,
- * and quietly, with `delay` milliseconds between one voice and the next.
+ * Writes `shout` three times, as the three voices of an echo: first loudly,
+ * then as it is, then quietly, with `delay` milliseconds between one voice and
+ * the next.
  */
 export async function echo(out: LineWriter, shout: string, delay: number) {
   out.write(`\t ${shout.toUpperCase()}\n`);
@@ -83,8 +86,9 @@ const RETRY_MS = 100;
 /**
  * Yields the connections that `listener` accepts, and goes on when an accept
  * fails. In a plain `for await (const conn of listener)`, two ordinary things
- * would end the server: a client that resets its connection before it is
- * accepted, and a lack of file descriptors, of which each connection takes one.
+ * would end the server: a client that resets its connection (breaks it off)
+ * before it is accepted, and a lack of file descriptors, of which each
+ * connection takes one.
  * Throws nothing unless there is a mistake in this file.
  */
 export async function* connections(listener: Deno.TcpListener) {
@@ -95,7 +99,8 @@ export async function* connections(listener: Deno.TcpListener) {
       return yield* listener;
     } catch (error) {
       throwIfMistake(error);
-      // That client has left already: there is nothing to wait for.
+      // The client that was to be accepted has left already. The next one need
+      // not wait for anything.
       if (error instanceof Deno.errors.NotConnected) continue;
       console.error(`accept: ${error}`);
       await sleep(RETRY_MS);
@@ -107,9 +112,10 @@ export async function* connections(listener: Deno.TcpListener) {
  * Rethrows `error` if it is a mistake in this file, a misspelt name, say, which
  * then ends the program and is shown with its stack. What goes wrong on a
  * connection, as when the other side has left, is reported by the operating
- * system, and Deno gives such an error a `code`: "ECONNRESET", for example. The
- * code has to be the error's own: a DOMException, which does not come from the
- * system, inherits one from its class.
+ * system, and Deno gives such an error a `code`: "ECONNRESET", for example. It
+ * has to be a `code` of the error's own, and not one that is inherited: for a
+ * DOMException, which some functions of the web platform throw, inherits one
+ * from its class, although it does not come from the operating system.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
@@ -119,8 +125,9 @@ function throwIfMistake(error: unknown) {
 const MAX_LINE_BYTES = 64 * 1024;
 
 /**
- * The most bytes that one read may bring. 16 KiB may be 16,384 empty lines, all
- * of which wait in memory until they are echoed.
+ * The most bytes that one read may bring. All lines of a read wait in memory
+ * until they are echoed: 16 KiB may be 16,384 empty lines, and each of these
+ * takes far more memory than its one byte.
  */
 const MAX_READ_BYTES = 16 * 1024;
 
@@ -135,31 +142,34 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  */
 export function lines(conn: Deno.Conn) {
   return ReadableStream.from(wholeLines(conn))
-    .pipeThrough<string>(new TextLineStream());
+    .pipeThrough<string>(new TextLineStream()); // which yields strings
 }
 
 /**
  * Yields text that ends where a line ends, and keeps the beginning of the next
  * line until the rest of it has come. So a line that is too long is noticed
  * before it fills the memory, and no character is cut in two. (`conn.readable`
- * cannot be used here: it closes the whole connection when the input ends, and
- * the last echoes would have nowhere to go.)
+ * cannot be used here: it closes the whole connection when the input ends. But
+ * a client may end its input and go on reading, to hear its last echoes.)
  */
 async function* wholeLines(conn: Deno.Conn) {
   let buffer = new Uint8Array();
   let held = 0; // bytes of the buffer that are not yielded yet
   while (held < MAX_LINE_BYTES) {
     if (held === buffer.length) buffer = enlarge(buffer);
-    const n = await conn.read(buffer.subarray(held, held + MAX_READ_BYTES));
+    const end = Math.min(held + MAX_READ_BYTES, MAX_LINE_BYTES);
+    const n = await conn.read(buffer.subarray(held, end));
     if (n === null) {
+      // The last line. It gets an end, so that it is treated like the others.
       if (held > 0) yield decoder.decode(buffer.subarray(0, held)) + "\n";
       return;
     }
     held += n;
-    const end = buffer.lastIndexOf("\n".charCodeAt(0), held - 1) + 1;
-    if (end > 0) yield decoder.decode(buffer.subarray(0, end));
-    buffer.copyWithin(0, end, held);
-    held -= end;
+    // The bytes up to the last "\n", or 0 if there is none.
+    const whole = buffer.lastIndexOf("\n".charCodeAt(0), held - 1) + 1;
+    if (whole > 0) yield decoder.decode(buffer.subarray(0, whole));
+    buffer.copyWithin(0, whole, held); // moves the others to the beginning
+    held -= whole;
   }
 }
 
@@ -173,6 +183,14 @@ function enlarge(bytes: Uint8Array<ArrayBuffer>) {
   return new Uint8Array(bytes.buffer.transfer(length));
 }
 
+/**
+ * Bytes of memory that are left for echoes and for what they have written, of
+ * the 200 MB that all connections share. Whoever changes this number should
+ * have seven times as much memory: the process may grow to that, because V8,
+ * Deno's JavaScript engine, collects garbage only when there is a lot of it.
+ */
+let roomLeft = 200_000_000;
+
 const encoder = new TextEncoder();
 
 /**
@@ -180,7 +198,8 @@ const encoder = new TextEncoder();
  * `conn.write` may write only a part of a line, and then no other line may come
  * before the rest of it. What cannot be written yet, because the client does
  * not read, waits in a buffer. So an echo never waits for its client: even if
- * the client never reads, the echo ends.
+ * the client never reads, the echo ends, and its memory is free again. (It is
+ * `waitForRoom` that keeps the buffer small.)
  */
 export class LineWriter {
   /**
@@ -202,11 +221,12 @@ export class LineWriter {
 
   /** Adds `line` to what is to be written, and returns at once. */
   write(line: string) {
-    // A flush takes all lines that have come when its turn comes. So only the
-    // first of them starts one.
+    // If the buffer holds lines, a flush is waiting for its turn already, and
+    // will take this line with them. If it is empty, a flush is started here.
+    // It waits first, too, so it will find this line, which is added below.
     if (this.#length === 0) this.written = this.#flush(this.written);
-    // In UTF-8, each of the units that `line.length` counts takes three bytes
-    // at most.
+    // `line.length` counts UTF-16 units. In UTF-8, each of them takes three
+    // bytes at most.
     while (this.#buffer.length < this.#length + 3 * line.length) {
       this.#buffer = enlarge(this.#buffer);
     }
@@ -217,6 +237,10 @@ export class LineWriter {
     roomLeft -= length;
   }
 
+  /**
+   * Waits until `before`, the flush before this one, is over. Then takes all
+   * that is in the buffer, and writes it.
+   */
   async #flush(before: Promise<void>) {
     await before;
     // The voices of thousands of echoes that wake up in the same moment should
@@ -239,13 +263,10 @@ export class LineWriter {
 }
 
 /**
- * Bytes of memory that echoes may still take, of the 200 MB that all
- * connections share. The process may grow to five times as much, because V8,
- * Deno's JavaScript engine, collects garbage only when there is a lot of it.
+ * Bytes that an echo takes, as measured. Each character of its line takes one
+ * more. (A line with characters outside Latin-1 takes two for each. The second
+ * is not counted: it can at most double what long lines take.)
  */
-let roomLeft = 200_000_000;
-
-/** Bytes that an echo takes, as measured. Each character takes one more. */
 const ECHO_BYTES = 1800;
 
 /**
@@ -253,16 +274,16 @@ const ECHO_BYTES = 1800;
  * also how much memory they take until then.
  */
 export class WaitGroup {
-  /** Bytes of memory that the echoes under way take. */
+  /** Bytes of memory that the echoes under way take: 0 if there is none. */
   memory = 0;
 
   #ended = () => {}; // wakes up `wait`, which puts its own function here
 
   /**
-   * Counts an echo that has been called and is not awaited, of a line of
-   * `length` characters, until it ends. (It throws nothing but a mistake in
-   * this file, which nobody catches: that ends the program and is shown with
-   * its stack.)
+   * Counts `echo`, the promise of a call that is not awaited, until it ends.
+   * `length` is the number of characters of its line. (An echo throws nothing
+   * but a mistake in this file, which nobody catches: that ends the program and
+   * is shown with its stack.)
    */
   go(echo: Promise<void>, length: number) {
     const memory = ECHO_BYTES + length;
@@ -282,10 +303,10 @@ export class WaitGroup {
   }
 }
 
-/** With more bytes than this to be written, no further line is taken. */
+/** With more bytes than this still to write, no further line is read. */
 const MAX_WAITING_BYTES = 16 * 1024;
 
-/** Bytes of memory that its echoes may take even if no room is left. */
+/** Bytes that the echoes of a connection may take even if no room is left. */
 const MIN_ROOM_BYTES = 1_000_000;
 
 /** The wait before looking again whether there is room, in milliseconds. */
@@ -294,12 +315,13 @@ const ROOM_MS = 10;
 /**
  * Resolves when a connection may take its next line: not while its client reads
  * too little of what is written, and not while its echoes take more than twice
- * the memory that is left for others. So one busy client may take two
- * thirds of the room, two may take two fifths each, and there is always some
- * left for the next. (Network switches share their memory among their ports by
- * such a rule. It is known as dynamic thresholds: Choudhury and Hahne, 1998.)
- * Throws what `conn.write` has thrown: nobody hears further echoes then, even
- * if there is more to read of what the client had sent before it left.
+ * the memory that is left for others. So one busy client may take two thirds of
+ * the room, which is twice the third that is left. Two may take two fifths
+ * each, which is twice the fifth that is left. And there is always some left
+ * for the next. (Network switches share their memory among their ports by such
+ * a rule. It is known as dynamic thresholds: Choudhury and Hahne, 1998.) Throws
+ * what `conn.write` has thrown, so that `handleConn` reads no more: the client
+ * has left, and nobody would hear the echoes of what it had still sent.
  */
 async function waitForRoom(out: LineWriter, echoes: WaitGroup) {
   while (out.waiting > MAX_WAITING_BYTES) await out.written;
@@ -309,15 +331,19 @@ async function waitForRoom(out: LineWriter, echoes: WaitGroup) {
   }
 }
 
+/** The sleeps under way, by the millisecond in which they end. */
 const timers = new Map<number, Promise<void>>();
 
 /**
  * Go's `time.Sleep`: resolves after at least `ms` milliseconds. With thousands
  * of clients (clock2) or echoes (reverb2), thousands sleep at the same time,
  * and a timer for each would cost more than all other work. So those that end
- * in the same millisecond share a timer, which runs a millisecond longer, so as
- * not to be too short for the one that came last. (clock1, with its one client,
- * has no need of that: the servers all have the same `sleep`.)
+ * in the same millisecond share a timer. The first of them starts it, and the
+ * last may come almost a millisecond later: so the timer runs a millisecond
+ * longer, for otherwise the last would sleep too short a time. (`setTimeout`
+ * drops fractions of a millisecond, so `ms` is rounded up for it.) clock1, with
+ * its one client, has no need of all that, but all servers have the same
+ * `sleep`.
  */
 export function sleep(ms: number): Promise<void> {
   const due = Math.ceil(performance.now() + ms);
@@ -329,4 +355,4 @@ export function sleep(ms: number): Promise<void> {
   });
 }
 
-if (import.meta.main) await main();
+if (import.meta.main) await main(); // not when a test imports this file

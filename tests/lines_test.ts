@@ -70,6 +70,12 @@ test("a buffer is small until a line is long", {}, async () => {
   assertEquals(conn.reads, [4096, 4096, 4096, 8192]);
 });
 
+test("one read brings at most 16 KiB", {}, async () => {
+  const conn = memoryConn(["x".repeat(60_000) + "\n", "\n".repeat(60_000)]);
+  await linesOf(conn);
+  assertEquals(Math.max(...conn.reads), 16 * 1024);
+});
+
 /** What bufio.Scanner makes of `data`: plainly, with all of it at hand. */
 function scan(data: Uint8Array): string[] {
   const [cr, lf] = bytes("\r\n");

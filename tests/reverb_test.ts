@@ -249,6 +249,15 @@ test("echoes may take unequal times", PROGRAM_AND_FILES, async () => {
   assertEquals(answer, order.join(""));
 });
 
+test("the limit of a line may be any number", PROGRAM_AND_FILES, async () => {
+  // The buffer has 16 KiB by then: its length must not be what limits a line.
+  await using server = await changed("= 64 * 1024", "= 10_000");
+  const longest = "x".repeat(9999);
+  assertEquals(await server.answer(`${longest}\n`), overlapping(longest));
+  const answer = server.answer(`${longest}x\n`).catch(() => ""); // is reset
+  assertEquals(await answer, "");
+});
+
 test("a mistake amid echoes is shown at once", PROGRAM_AND_FILES, async () => {
   // The second client reads nothing, and cannot be sent all voices of its echoes:
   // who waited for the end of these would wait for ever.
