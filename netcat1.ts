@@ -25,11 +25,11 @@ async function main() {
  * file.
  */
 export async function mustCopy(dst: Writer, src: Reader) {
-  const buffer = new Uint8Array(1024 * 1024); // so large that few reads do
+  const buffer = new Uint8Array(1024 * 1024); // large: few reads are needed
   try {
     while (true) {
       const n = await src.read(buffer);
-      if (n === null) return;
+      if (n === null) return; // the end of the input: Go's io.EOF
       // One write may take only a part of what was read.
       for (let done = 0; done < n;) {
         done += await dst.write(buffer.subarray(done, n));
@@ -49,13 +49,14 @@ type Writer = Pick<Deno.Conn, "write">; // Go's io.Writer
 type Reader = Pick<Deno.Conn, "read">; // Go's io.Reader
 
 /**
- * Rethrows `error` if it is a mistake in this file, a misspelt name, say, which
- * then ends the program and is shown with its stack. What goes wrong on a
- * connection, as when the other side has left, is reported by the operating
- * system, and Deno gives such an error a `code`: "ECONNRESET", for example. It
- * has to be a `code` of the error's own, and not one that is inherited: for a
- * DOMException, which some functions of the web platform throw, inherits one
- * from its class, although it does not come from the operating system.
+ * Rethrows `error` if it is a mistake in this file (a misspelt name, say).
+ * Nobody catches it then, so Deno shows it with its stack, and ends the
+ * program. What goes wrong on a connection, as when the other side has left, is
+ * reported by the operating system, and Deno gives such an error a `code`:
+ * "ECONNRESET", for example. It has to be a `code` of the error's own, and not
+ * one that is inherited: for a DOMException, which some functions of the web
+ * platform throw, inherits one from its class, although it does not come from
+ * the operating system.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;

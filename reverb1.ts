@@ -14,6 +14,7 @@
 //                                        ^D
 // To listen elsewhere: deno run --allow-net reverb1.ts [[host] port]
 
+// From Deno's standard library. Deno downloads it when it is first needed.
 import { TextLineStream } from "jsr:@std/streams@1/text-line-stream";
 
 // The port is the last argument. The host, which may be left out, is before it.
@@ -23,14 +24,15 @@ async function main() {
   let listener;
   try {
     // The backlog is the queue of clients that have connected and have not been
-    // accepted yet. Go makes room for 4,096 of them, Deno for 511: when more
-    // come at once, the systems of the rest get no answer, and try again only
-    // after a second.
+    // accepted yet. Go makes room for 4,096 of them, Deno for 511. When more
+    // come at once, those that find no room get no answer, and their operating
+    // systems try again only after a second.
     listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
     Deno.exit(1);
   }
+  // Not always the port that was asked for: for port 0, the system chooses one.
   console.error(`listening on ${hostname} port ${listener.addr.port}`);
   for await (const conn of connections(listener)) {
     handleConn(conn); // not awaited: Go's `go handleConn(conn)`
@@ -46,7 +48,8 @@ export async function handleConn(conn: Deno.TcpConn) {
     conn.setNoDelay(); // as Go does: the system sends even a short line at once
     // A client whose machine has crashed never says that it has left. So the
     // system asks one that has been silent for two hours (Linux's default)
-    // whether it is still there. With Go, it asks after 15 seconds.
+    // whether it is still there. With Go, it asks after 15 seconds, a time that
+    // Deno has no way to set.
     conn.setKeepAlive();
     for await (const line of lines(conn)) {
       await echo(conn, line, 1000);
@@ -71,9 +74,10 @@ export async function echo(conn: Deno.Conn, shout: string, delay: number) {
 }
 
 /**
- * The wait after a failed accept, in milliseconds. A server that has run out of
- * file descriptors fails again and again until a client leaves: without a wait,
- * it would print the same line thousands of times a second.
+ * The wait after a failed accept, in milliseconds. Each connection takes a file
+ * descriptor. When the server has none left, every accept fails until a client
+ * leaves: without a wait, the server would print the same line thousands of
+ * times a second.
  */
 const RETRY_MS = 100;
 
@@ -81,9 +85,8 @@ const RETRY_MS = 100;
  * Yields the connections that `listener` accepts, and goes on when an accept
  * fails. In a plain `for await (const conn of listener)`, two ordinary things
  * would end the server: a client that resets its connection (breaks it off)
- * before it is accepted, and a lack of file descriptors, of which each
- * connection takes one.
- * Throws nothing unless there is a mistake in this file.
+ * before it is accepted, and a lack of file descriptors. Throws nothing unless
+ * there is a mistake in this file.
  */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
@@ -103,13 +106,14 @@ export async function* connections(listener: Deno.TcpListener) {
 }
 
 /**
- * Rethrows `error` if it is a mistake in this file, a misspelt name, say, which
- * then ends the program and is shown with its stack. What goes wrong on a
- * connection, as when the other side has left, is reported by the operating
- * system, and Deno gives such an error a `code`: "ECONNRESET", for example. It
- * has to be a `code` of the error's own, and not one that is inherited: for a
- * DOMException, which some functions of the web platform throw, inherits one
- * from its class, although it does not come from the operating system.
+ * Rethrows `error` if it is a mistake in this file (a misspelt name, say).
+ * Nobody catches it then, so Deno shows it with its stack, and ends the
+ * program. What goes wrong on a connection, as when the other side has left, is
+ * reported by the operating system, and Deno gives such an error a `code`:
+ * "ECONNRESET", for example. It has to be a `code` of the error's own, and not
+ * one that is inherited: for a DOMException, which some functions of the web
+ * platform throw, inherits one from its class, although it does not come from
+ * the operating system.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
@@ -135,8 +139,10 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  * `MAX_LINE_BYTES`. Throws what `conn.read` throws.
  */
 export function lines(conn: Deno.Conn) {
+  // `TextLineStream` splits the text into lines. That these are strings has to
+  // be said: the type checker does not see it where the module comes from npm.
   return ReadableStream.from(wholeLines(conn))
-    .pipeThrough<string>(new TextLineStream()); // which yields strings
+    .pipeThrough<string>(new TextLineStream());
 }
 
 /**
@@ -151,10 +157,13 @@ async function* wholeLines(conn: Deno.Conn) {
   let held = 0; // bytes of the buffer that are not yielded yet
   while (held < MAX_LINE_BYTES) {
     if (held === buffer.length) buffer = enlarge(buffer);
+    // Not beyond the longest line. (A buffer that is shorter than `end` is
+    // filled to its own end: `subarray` sees to that.)
     const end = Math.min(held + MAX_READ_BYTES, MAX_LINE_BYTES);
     const n = await conn.read(buffer.subarray(held, end));
     if (n === null) {
-      // The last line. It gets an end, so that it is treated like the others.
+      // The input has ended. What is held is the last line. It gets an end,
+      // because `TextLineStream` takes a "\r" away only before a "\n".
       if (held > 0) yield decoder.decode(buffer.subarray(0, held)) + "\n";
       return;
     }
@@ -165,6 +174,7 @@ async function* wholeLines(conn: Deno.Conn) {
     buffer.copyWithin(0, whole, held); // moves the others to the beginning
     held -= whole;
   }
+  // The line is too long. No more is read, as with Go's Scanner.
 }
 
 /**
@@ -194,11 +204,10 @@ const timers = new Map<number, Promise<void>>();
  * of clients (clock2) or echoes (reverb2), thousands sleep at the same time,
  * and a timer for each would cost more than all other work. So those that end
  * in the same millisecond share a timer. The first of them starts it, and the
- * last may come almost a millisecond later: so the timer runs a millisecond
- * longer, for otherwise the last would sleep too short a time. (`setTimeout`
- * drops fractions of a millisecond, so `ms` is rounded up for it.) clock1, with
- * its one client, has no need of all that, but all servers have the same
- * `sleep`.
+ * others may have to end almost a millisecond later than the first: so the
+ * timer runs a millisecond longer. (`setTimeout` drops fractions of a
+ * millisecond, so `ms` is rounded up for it.) clock1, with its one client, has
+ * no need of all that, but all servers have the same `sleep`.
  */
 export function sleep(ms: number): Promise<void> {
   const due = Math.ceil(performance.now() + ms);
