@@ -56,7 +56,7 @@ export async function handleConn(conn: Deno.TcpConn) {
     conn.setKeepAlive();
     for await (const line of lines(conn)) {
       await waitForRoom(out, echoes);
-      echoes.go(echo(out, line, 1000), line.length); // Go's `go echo(…)`
+      echoes.go(echo(out, line, 1000), line); // Go's `go echo(…)`
     }
   } catch (error) {
     throwIfMistake(error); // otherwise, e.g., the client disconnected
@@ -195,8 +195,8 @@ function enlarge(bytes: Uint8Array<ArrayBuffer>) {
 
 /**
  * Bytes of memory that are left for echoes, and for voices that wait to be
- * sent, of the 200 MB that all connections share. The process may grow to seven
- * times this number (1.4 GB), because V8, Deno's JavaScript engine, collects
+ * sent, of the 200 MB that all connections share. The process may grow to five
+ * times this number (1 GB), because V8, Deno's JavaScript engine, collects
  * garbage only when there is a lot of it. Whoever raises it should have that
  * much.
  */
@@ -274,10 +274,9 @@ export class LineWriter {
 }
 
 /**
- * Bytes that an echo takes, as measured. Each character of its line takes one
- * more. (V8 stores a character in one byte, but in two as soon as one of the
- * line is outside Latin-1. The second is not counted: in a short line it hardly
- * matters beside the 1,800, and in a long one it doubles the memory at most.)
+ * Bytes that an echo takes, as measured, without its voices. These take as many
+ * bytes as they have, if they have to wait because the client stops reading. To
+ * have room for that, they are counted from the beginning.
  */
 const ECHO_BYTES = 1800;
 
@@ -286,19 +285,19 @@ const ECHO_BYTES = 1800;
  * also how much memory they take until then.
  */
 export class WaitGroup {
-  /** Bytes of memory that the echoes under way take: 0 if there is none. */
+  /** Bytes of memory for the echoes under way: 0 if there is none. */
   memory = 0;
 
   #ended = () => {}; // wakes up `wait`, which puts its own function here
 
   /**
    * Counts `echo`, the promise of a call that is not awaited, until it ends.
-   * `length` is the number of characters of its line. (An echo throws nothing
-   * but a mistake in this file, which nobody catches: that ends the program and
-   * is shown with its stack.)
+   * `line` is what it echoes. (An echo throws nothing but a mistake in this
+   * file, which nobody catches: that ends the program and is shown with its
+   * stack.)
    */
-  go(echo: Promise<void>, length: number) {
-    const memory = ECHO_BYTES + length;
+  go(echo: Promise<void>, line: string) {
+    const memory = ECHO_BYTES + 3 * encoder.encode(line).length; // three voices
     this.memory += memory;
     roomLeft -= memory;
     echo.then(() => {

@@ -20,7 +20,7 @@ import { endless, gone, memoryConn } from "./support/memory_conn.ts";
 import { Server } from "./support/process.ts";
 import { serverTests } from "./support/shared_tests.ts";
 import { PROGRAM, PROGRAM_AND_FILES, test } from "./support/testing.ts";
-import { inTurn, overlapping, voices } from "./support/text.ts";
+import { bytes, inTurn, overlapping, voices } from "./support/text.ts";
 import { delay, eventually, stopwatch, times } from "./support/time.ts";
 
 const writerTo = (conn: Deno.Conn) => new reverb2.LineWriter(conn);
@@ -120,6 +120,10 @@ test("reverb2 reads no more of a client that has left", {}, async () => {
   assertEquals(conn.calls.at(-1), "close");
 });
 
+/** Waits until all clients are held back, and look whether there is room. */
+const allHeld = ({ waits }: { waits: number[] }) =>
+  eventually(() => waits.filter((ms) => ms === timerOf(10)).length >= 20);
+
 /**
  * Lets clients of reverb2 send `count` times `line`, all at the same moment, and
  * returns how many lines of each are echoed before the first echo ends.
@@ -136,9 +140,8 @@ async function atOnce(clients: number, line: string, count: number) {
         .then(() => data.length);
     return { seen, over: reverb2.handleConn(conn) };
   });
-  const voice = line.length + "\t ".length;
-  const looks = () => timers.waits.filter((ms) => ms === timerOf(10)).length;
-  await eventually(() => looks() >= 20);
+  const voice = bytes(`\t ${line}`).length;
+  await allHeld(timers);
   const lines = servings.map(({ seen }) => seen.bytes / voice);
   timers.release();
   await Promise.all(servings.map(({ over }) => over));
@@ -151,9 +154,36 @@ test("73,000 short lines of one client are echoed at once", {}, async () => {
   assert(lines > 70_000 && lines < 80_000, `${lines} lines`);
 }, 60);
 
-test("2,100 of the longest lines are echoed at once", {}, async () => {
-  const [lines] = await atOnce(1, `${"x".repeat(59_999)}\n`, 2600);
-  assert(lines > 2000 && lines < 2300, `${lines} lines`);
+for (const [letter, count] of [["x", 60_000], ["€", 20_000]] as const) {
+  test(
+    `730 lines of 60,000 bytes, "${letter}", are echoed at once`,
+    {},
+    async () => {
+      const [lines] = await atOnce(1, `${letter.repeat(count - 1)}\n`, 1000);
+      assert(lines > 700 && lines < 780, `${lines} lines`);
+    },
+    60,
+  );
+}
+
+test("who stops reading leaves room for others", {}, async () => {
+  // It has read all, until it may send no more. All later voices have to wait.
+  const conn = memoryConn(endless("x\n", `${"x".repeat(59_999)}\n`));
+  conn.write = (data) => Promise.resolve(data.length);
+  const left = Promise.withResolvers<never>();
+  const serving = reverb2.handleConn(conn);
+  {
+    using timers = heldTimers(500);
+    using _ = replaced(performance, "now", () => 0);
+    await allHeld(timers);
+    conn.write = () => left.promise;
+    timers.release();
+    await delay(500); // ms; all its echoes are over by then
+  }
+  const [lines] = await atOnce(1, "x\n", 60_000);
+  assert(lines > 40_000, `${lines} lines`);
+  left.reject(gone());
+  await serving;
 }, 60);
 
 test("three busy clients take the same, and leave some room", {}, async () => {
