@@ -37,6 +37,7 @@ async function main() {
 export async function handleConn(conn: Deno.Conn) {
   try {
     while (true) {
+      // Of "15:04:05 GMT+0100 (…)", the time alone:
       const time = new Date().toTimeString().slice(0, "15:04:05".length);
       await writeAll(conn, `${time}\n`);
       await sleep(1000);
@@ -51,8 +52,8 @@ export async function handleConn(conn: Deno.Conn) {
 /**
  * The wait after a failed accept, in milliseconds. Each connection takes a file
  * descriptor. When the server has none left, every accept fails until a client
- * leaves: without a wait, the server would print the same line thousands of
- * times a second.
+ * leaves: without a wait, the server would print the same error thousands
+ * of times a second.
  */
 const RETRY_MS = 100;
 
@@ -85,10 +86,9 @@ export async function* connections(listener: Deno.TcpListener) {
  * Nobody catches it then, so Deno shows it with its stack, and ends the
  * program. What goes wrong on a connection, as when the other side has left, is
  * reported by the operating system, and Deno gives such an error a `code`:
- * "ECONNRESET", for example. It has to be a `code` of the error's own, and not
- * one that is inherited: for a DOMException, which some functions of the web
- * platform throw, inherits one from its class, although it does not come from
- * the operating system.
+ * "ECONNRESET", for example. An inherited `code` does not count: a
+ * DOMException, which some functions of the web platform throw, inherits one
+ * from its class, although it does not come from the operating system.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
@@ -103,7 +103,7 @@ async function writeAll(conn: Deno.Conn, text: string) {
   while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
 }
 
-/** The sleeps under way, by the millisecond in which they end. */
+/** The sleeps under way, by the millisecond in which they are due. */
 const timers = new Map<number, Promise<void>>();
 
 /**

@@ -28,8 +28,8 @@ async function main() {
 
 /**
  * Copies `src` to `dst` until `src` ends. If a read or a write fails, prints
- * why and ends the program. Throws nothing unless there is a mistake in this
- * file.
+ * why and ends the program (without a word if nobody reads stdout any more).
+ * Throws nothing unless there is a mistake in this file.
  */
 export async function mustCopy(dst: Writer, src: Reader) {
   const buffer = new Uint8Array(1024 * 1024); // large: few reads are needed
@@ -60,10 +60,9 @@ type Reader = Pick<Deno.Conn, "read">; // Go's io.Reader
  * Nobody catches it then, so Deno shows it with its stack, and ends the
  * program. What goes wrong on a connection, as when the other side has left, is
  * reported by the operating system, and Deno gives such an error a `code`:
- * "ECONNRESET", for example. It has to be a `code` of the error's own, and not
- * one that is inherited: for a DOMException, which some functions of the web
- * platform throw, inherits one from its class, although it does not come from
- * the operating system.
+ * "ECONNRESET", for example. An inherited `code` does not count: a
+ * DOMException, which some functions of the web platform throw, inherits one
+ * from its class, although it does not come from the operating system.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;

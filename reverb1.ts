@@ -45,11 +45,13 @@ async function main() {
  */
 export async function handleConn(conn: Deno.TcpConn) {
   try {
-    conn.setNoDelay(); // as Go does: the system sends even a short line at once
+    // As Go does. Otherwise the operating system may hold a short line back,
+    // until the client has confirmed the one before.
+    conn.setNoDelay();
     // A client whose machine has crashed never says that it has left. So the
-    // system asks one that has been silent for two hours (Linux's default)
-    // whether it is still there. With Go, it asks after 15 seconds, a time that
-    // Deno has no way to set.
+    // operating system asks one that has been silent for two hours (Linux's
+    // default) whether it is still there. If no answer comes, reading throws.
+    // With Go, it asks after 15 seconds, a time that Deno has no way to set.
     conn.setKeepAlive();
     for await (const line of lines(conn)) {
       await echo(conn, line, 1000);
@@ -76,8 +78,8 @@ export async function echo(conn: Deno.Conn, shout: string, delay: number) {
 /**
  * The wait after a failed accept, in milliseconds. Each connection takes a file
  * descriptor. When the server has none left, every accept fails until a client
- * leaves: without a wait, the server would print the same line thousands of
- * times a second.
+ * leaves: without a wait, the server would print the same error thousands
+ * of times a second.
  */
 const RETRY_MS = 100;
 
@@ -110,10 +112,9 @@ export async function* connections(listener: Deno.TcpListener) {
  * Nobody catches it then, so Deno shows it with its stack, and ends the
  * program. What goes wrong on a connection, as when the other side has left, is
  * reported by the operating system, and Deno gives such an error a `code`:
- * "ECONNRESET", for example. It has to be a `code` of the error's own, and not
- * one that is inherited: for a DOMException, which some functions of the web
- * platform throw, inherits one from its class, although it does not come from
- * the operating system.
+ * "ECONNRESET", for example. An inherited `code` does not count: a
+ * DOMException, which some functions of the web platform throw, inherits one
+ * from its class, although it does not come from the operating system.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
@@ -139,8 +140,9 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  * `MAX_LINE_BYTES`. Throws what `conn.read` throws.
  */
 export function lines(conn: Deno.Conn) {
-  // `TextLineStream` splits the text into lines. That these are strings has to
-  // be said: the type checker does not see it where the module comes from npm.
+  // `TextLineStream` splits the text into lines. `<string>` tells the type
+  // checker that these are strings. (It can see that for itself in the module
+  // on JSR, but not where an import map takes the module from npm.)
   return ReadableStream.from(wholeLines(conn))
     .pipeThrough<string>(new TextLineStream());
 }
@@ -157,8 +159,8 @@ async function* wholeLines(conn: Deno.Conn) {
   let held = 0; // bytes of the buffer that are not yielded yet
   while (held < MAX_LINE_BYTES) {
     if (held === buffer.length) buffer = enlarge(buffer);
-    // Not beyond the longest line. (A buffer that is shorter than `end` is
-    // filled to its own end: `subarray` sees to that.)
+    // At most `MAX_READ_BYTES`, and never beyond the longest line. (A buffer
+    // that is shorter is filled to its own end: `subarray` sees to that.)
     const end = Math.min(held + MAX_READ_BYTES, MAX_LINE_BYTES);
     const n = await conn.read(buffer.subarray(held, end));
     if (n === null) {
@@ -168,7 +170,7 @@ async function* wholeLines(conn: Deno.Conn) {
       return;
     }
     held += n;
-    // The bytes up to the last "\n", or 0 if there is none.
+    // How many bytes there are up to the last "\n", or 0 if there is none.
     const whole = buffer.lastIndexOf("\n".charCodeAt(0), held - 1) + 1;
     if (whole > 0) yield decoder.decode(buffer.subarray(0, whole));
     buffer.copyWithin(0, whole, held); // moves the others to the beginning
@@ -180,7 +182,7 @@ async function* wholeLines(conn: Deno.Conn) {
 /**
  * Returns an array that is twice as long, 4 KiB at least, and begins with the
  * bytes of `bytes`. An array cannot grow, but `transfer` moves what it holds to
- * a larger one.
+ * a larger one. (`<ArrayBuffer>`: not every kind of buffer has `transfer`.)
  */
 function enlarge(bytes: Uint8Array<ArrayBuffer>) {
   const length = Math.max(2 * bytes.length, 4096);
@@ -196,7 +198,7 @@ async function writeAll(conn: Deno.Conn, text: string) {
   while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
 }
 
-/** The sleeps under way, by the millisecond in which they end. */
+/** The sleeps under way, by the millisecond in which they are due. */
 const timers = new Map<number, Promise<void>>();
 
 /**

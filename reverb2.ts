@@ -48,11 +48,13 @@ export async function handleConn(conn: Deno.TcpConn) {
   const out = new LineWriter(conn);
   const echoes = new WaitGroup();
   try {
-    conn.setNoDelay(); // as Go does: the system sends even a short line at once
+    // As Go does. Otherwise the operating system may hold a short line back,
+    // until the client has confirmed the one before.
+    conn.setNoDelay();
     // A client whose machine has crashed never says that it has left. So the
-    // system asks one that has been silent for two hours (Linux's default)
-    // whether it is still there. With Go, it asks after 15 seconds, a time that
-    // Deno has no way to set.
+    // operating system asks one that has been silent for two hours (Linux's
+    // default) whether it is still there. If no answer comes, reading throws.
+    // With Go, it asks after 15 seconds, a time that Deno has no way to set.
     conn.setKeepAlive();
     for await (const line of lines(conn)) {
       await waitForRoom(out, echoes);
@@ -82,8 +84,8 @@ export async function echo(out: LineWriter, shout: string, delay: number) {
 /**
  * The wait after a failed accept, in milliseconds. Each connection takes a file
  * descriptor. When the server has none left, every accept fails until a client
- * leaves: without a wait, the server would print the same line thousands of
- * times a second.
+ * leaves: without a wait, the server would print the same error thousands
+ * of times a second.
  */
 const RETRY_MS = 100;
 
@@ -116,10 +118,9 @@ export async function* connections(listener: Deno.TcpListener) {
  * Nobody catches it then, so Deno shows it with its stack, and ends the
  * program. What goes wrong on a connection, as when the other side has left, is
  * reported by the operating system, and Deno gives such an error a `code`:
- * "ECONNRESET", for example. It has to be a `code` of the error's own, and not
- * one that is inherited: for a DOMException, which some functions of the web
- * platform throw, inherits one from its class, although it does not come from
- * the operating system.
+ * "ECONNRESET", for example. An inherited `code` does not count: a
+ * DOMException, which some functions of the web platform throw, inherits one
+ * from its class, although it does not come from the operating system.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
@@ -145,8 +146,9 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  * `MAX_LINE_BYTES`. Throws what `conn.read` throws.
  */
 export function lines(conn: Deno.Conn) {
-  // `TextLineStream` splits the text into lines. That these are strings has to
-  // be said: the type checker does not see it where the module comes from npm.
+  // `TextLineStream` splits the text into lines. `<string>` tells the type
+  // checker that these are strings. (It can see that for itself in the module
+  // on JSR, but not where an import map takes the module from npm.)
   return ReadableStream.from(wholeLines(conn))
     .pipeThrough<string>(new TextLineStream());
 }
@@ -163,8 +165,8 @@ async function* wholeLines(conn: Deno.Conn) {
   let held = 0; // bytes of the buffer that are not yielded yet
   while (held < MAX_LINE_BYTES) {
     if (held === buffer.length) buffer = enlarge(buffer);
-    // Not beyond the longest line. (A buffer that is shorter than `end` is
-    // filled to its own end: `subarray` sees to that.)
+    // At most `MAX_READ_BYTES`, and never beyond the longest line. (A buffer
+    // that is shorter is filled to its own end: `subarray` sees to that.)
     const end = Math.min(held + MAX_READ_BYTES, MAX_LINE_BYTES);
     const n = await conn.read(buffer.subarray(held, end));
     if (n === null) {
@@ -174,7 +176,7 @@ async function* wholeLines(conn: Deno.Conn) {
       return;
     }
     held += n;
-    // The bytes up to the last "\n", or 0 if there is none.
+    // How many bytes there are up to the last "\n", or 0 if there is none.
     const whole = buffer.lastIndexOf("\n".charCodeAt(0), held - 1) + 1;
     if (whole > 0) yield decoder.decode(buffer.subarray(0, whole));
     buffer.copyWithin(0, whole, held); // moves the others to the beginning
@@ -186,7 +188,7 @@ async function* wholeLines(conn: Deno.Conn) {
 /**
  * Returns an array that is twice as long, 4 KiB at least, and begins with the
  * bytes of `bytes`. An array cannot grow, but `transfer` moves what it holds to
- * a larger one.
+ * a larger one. (`<ArrayBuffer>`: not every kind of buffer has `transfer`.)
  */
 function enlarge(bytes: Uint8Array<ArrayBuffer>) {
   const length = Math.max(2 * bytes.length, 4096);
@@ -194,11 +196,11 @@ function enlarge(bytes: Uint8Array<ArrayBuffer>) {
 }
 
 /**
- * Bytes of memory that are left for echoes, and for voices that wait to be
- * sent, of the 200 MB that all connections share. The process may grow to five
- * times this number (1 GB), because V8, Deno's JavaScript engine, collects
- * garbage only when there is a lot of it. Whoever raises it should have that
- * much.
+ * Clients that never stop sending lines would fill the memory with echoes, and
+ * with voices that wait to be sent. So all connections share 200 MB, and this
+ * is how many bytes of it are left. The process may grow to five times as much,
+ * 1 GB, because V8, Deno's JavaScript engine, collects garbage only when there
+ * is a lot of it.
  */
 let roomLeft = 200_000_000;
 
@@ -274,9 +276,11 @@ export class LineWriter {
 }
 
 /**
- * Bytes that an echo takes, as measured, without its voices. These take as many
- * bytes as they have, if they have to wait because the client stops reading. To
- * have room for that, they are counted from the beginning.
+ * Bytes that an echo takes, as measured, without the text of its voices. That
+ * text takes memory only if it has to wait because the client stops reading,
+ * but `go` sets room aside for it from the beginning. (A voice that does wait
+ * is counted a second time, by `LineWriter.write`. Once the echo has ended,
+ * only this second count is left.)
  */
 const ECHO_BYTES = 1800;
 
@@ -315,15 +319,16 @@ export class WaitGroup {
 }
 
 /**
- * With more bytes than this still to write, no further line is echoed, and soon
- * none is read.
+ * With more bytes than this still to write, no further line is taken. The
+ * stream that the lines come from keeps a few of them ready, and then reads no
+ * more.
  */
 const MAX_WAITING_BYTES = 16 * 1024;
 
 /**
- * Bytes that the echoes of a connection may take even if no room is left. A new
- * client would otherwise get no echo as long as others take all. (`roomLeft` is
- * less than zero then.)
+ * Bytes that the echoes of a connection may take even if there is no room left.
+ * Otherwise, a new client would get no echo as long as others take it all.
+ * (With very many clients, `roomLeft` falls below zero by that.)
  */
 const MIN_ROOM_BYTES = 1_000_000;
 
@@ -335,11 +340,12 @@ const ROOM_MS = 10;
  * too little of what is written, and not while its echoes take more than twice
  * the memory that is left for others. So one busy client may take two thirds of
  * the room, which is twice the third that is left. Two may take two fifths
- * each, which is twice the fifth that is left. And there is always some left
- * for the next. (Network switches share their memory among their ports by such
- * a rule. It is known as dynamic thresholds: Choudhury and Hahne, 1998.) Throws
- * what `conn.write` has thrown, so that `handleConn` reads no more: the client
- * has left, and nobody would hear the echoes of what it had still sent.
+ * each, which is twice the fifth that is left. However many come, there is some
+ * left for the next, and at least `MIN_ROOM_BYTES`. (Network switches share
+ * their memory among their ports by such a rule. It is known as dynamic
+ * thresholds: Choudhury and Hahne, 1998.) Throws what `conn.write` has thrown,
+ * so that `handleConn` reads no more: the client has left, and nobody would
+ * hear the echoes of what it had still sent.
  */
 async function waitForRoom(out: LineWriter, echoes: WaitGroup) {
   while (out.waiting > MAX_WAITING_BYTES) await out.written;
@@ -349,7 +355,7 @@ async function waitForRoom(out: LineWriter, echoes: WaitGroup) {
   }
 }
 
-/** The sleeps under way, by the millisecond in which they end. */
+/** The sleeps under way, by the millisecond in which they are due. */
 const timers = new Map<number, Promise<void>>();
 
 /**
