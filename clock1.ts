@@ -7,6 +7,7 @@
 //                                        13:58:55
 //                                        ^C
 // To listen elsewhere: deno run --allow-net clock1.ts [[host] port]
+// (It needs Deno 2.8 or later. `--allow-net` permits it to use the network.)
 
 // The port is the last argument. The host, which may be left out, is before it.
 const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
@@ -15,9 +16,10 @@ async function main() {
   let listener;
   try {
     // The backlog is the queue of clients that have connected and have not been
-    // accepted yet. Go makes room for 4,096 of them, Deno for 511. When more
-    // come at once, those that find no room get no answer, and their operating
-    // systems try again only after a second.
+    // accepted yet. With Go it is as long as the system allows (4,096 on
+    // Linux), and with Deno it has 511 places. When more come at once, those
+    // that find no place get no answer, and their operating systems try again
+    // only after a second.
     listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
@@ -52,8 +54,8 @@ export async function handleConn(conn: Deno.Conn) {
 /**
  * The wait after a failed accept, in milliseconds. Each connection takes a file
  * descriptor. When the server has none left, every accept fails until a client
- * leaves: without a wait, the server would print the same error thousands
- * of times a second.
+ * leaves: without a wait, the server would print the same error thousands of
+ * times a second.
  */
 const RETRY_MS = 100;
 
@@ -68,7 +70,7 @@ export async function* connections(listener: Deno.TcpListener) {
   while (true) {
     try {
       // Hands on one connection after the other, and returns only when the
-      // listener is closed.
+      // listener is closed. After an error, the listener can be iterated again.
       return yield* listener;
     } catch (error) {
       throwIfMistake(error);
@@ -84,11 +86,12 @@ export async function* connections(listener: Deno.TcpListener) {
 /**
  * Rethrows `error` if it is a mistake in this file (a misspelt name, say).
  * Nobody catches it then, so Deno shows it with its stack, and ends the
- * program. What goes wrong on a connection, as when the other side has left, is
- * reported by the operating system, and Deno gives such an error a `code`:
- * "ECONNRESET", for example. An inherited `code` does not count: a
- * DOMException, which some functions of the web platform throw, inherits one
- * from its class, although it does not come from the operating system.
+ * program. What goes wrong when something is read or written, as when the other
+ * side has left, is reported by the operating system, and Deno gives such an
+ * error a `code`: "ECONNRESET", for example. An inherited `code` does not
+ * count: a DOMException, which some functions of the web platform throw,
+ * inherits one from its class, although it does not come from the operating
+ * system.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;

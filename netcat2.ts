@@ -11,6 +11,7 @@
 //                                        ^D
 // When stdin ends, netcat2 ends at once, even if answers are still to come.
 // To connect elsewhere: deno run --allow-net netcat2.ts [[host] port]
+// (It needs Deno 2.8 or later. `--allow-net` permits it to use the network.)
 
 // The port is the last argument. The host, which may be left out, is before it.
 const [port = "8000", hostname = "localhost"] = Deno.args.toReversed();
@@ -58,11 +59,12 @@ type Reader = Pick<Deno.Conn, "read">; // Go's io.Reader
 /**
  * Rethrows `error` if it is a mistake in this file (a misspelt name, say).
  * Nobody catches it then, so Deno shows it with its stack, and ends the
- * program. What goes wrong on a connection, as when the other side has left, is
- * reported by the operating system, and Deno gives such an error a `code`:
- * "ECONNRESET", for example. An inherited `code` does not count: a
- * DOMException, which some functions of the web platform throw, inherits one
- * from its class, although it does not come from the operating system.
+ * program. What goes wrong when something is read or written, as when the other
+ * side has left, is reported by the operating system, and Deno gives such an
+ * error a `code`: "ECONNRESET", for example. An inherited `code` does not
+ * count: a DOMException, which some functions of the web platform throw,
+ * inherits one from its class, although it does not come from the operating
+ * system.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;

@@ -13,6 +13,7 @@
 //                                                 yooo-hooo!
 //                                        ^D
 // To listen elsewhere: deno run --allow-net reverb1.ts [[host] port]
+// (It needs Deno 2.8 or later. `--allow-net` permits it to use the network.)
 
 // From Deno's standard library. Deno downloads it when it is first needed.
 import { TextLineStream } from "jsr:@std/streams@1/text-line-stream";
@@ -24,9 +25,10 @@ async function main() {
   let listener;
   try {
     // The backlog is the queue of clients that have connected and have not been
-    // accepted yet. Go makes room for 4,096 of them, Deno for 511. When more
-    // come at once, those that find no room get no answer, and their operating
-    // systems try again only after a second.
+    // accepted yet. With Go it is as long as the system allows (4,096 on
+    // Linux), and with Deno it has 511 places. When more come at once, those
+    // that find no place get no answer, and their operating systems try again
+    // only after a second.
     listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
@@ -78,8 +80,8 @@ export async function echo(conn: Deno.Conn, shout: string, delay: number) {
 /**
  * The wait after a failed accept, in milliseconds. Each connection takes a file
  * descriptor. When the server has none left, every accept fails until a client
- * leaves: without a wait, the server would print the same error thousands
- * of times a second.
+ * leaves: without a wait, the server would print the same error thousands of
+ * times a second.
  */
 const RETRY_MS = 100;
 
@@ -94,7 +96,7 @@ export async function* connections(listener: Deno.TcpListener) {
   while (true) {
     try {
       // Hands on one connection after the other, and returns only when the
-      // listener is closed.
+      // listener is closed. After an error, the listener can be iterated again.
       return yield* listener;
     } catch (error) {
       throwIfMistake(error);
@@ -110,11 +112,12 @@ export async function* connections(listener: Deno.TcpListener) {
 /**
  * Rethrows `error` if it is a mistake in this file (a misspelt name, say).
  * Nobody catches it then, so Deno shows it with its stack, and ends the
- * program. What goes wrong on a connection, as when the other side has left, is
- * reported by the operating system, and Deno gives such an error a `code`:
- * "ECONNRESET", for example. An inherited `code` does not count: a
- * DOMException, which some functions of the web platform throw, inherits one
- * from its class, although it does not come from the operating system.
+ * program. What goes wrong when something is read or written, as when the other
+ * side has left, is reported by the operating system, and Deno gives such an
+ * error a `code`: "ECONNRESET", for example. An inherited `code` does not
+ * count: a DOMException, which some functions of the web platform throw,
+ * inherits one from its class, although it does not come from the operating
+ * system.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
@@ -140,9 +143,11 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  * `MAX_LINE_BYTES`. Throws what `conn.read` throws.
  */
 export function lines(conn: Deno.Conn) {
-  // `TextLineStream` splits the text into lines. `<string>` tells the type
-  // checker that these are strings. (It can see that for itself in the module
-  // on JSR, but not where an import map takes the module from npm.)
+  // `wholeLines` yields text of one or more whole lines. `TextLineStream`
+  // splits it into single lines, and takes away their ends. (`<string>` is for
+  // the type checker. In the module that is imported above, it can see for
+  // itself that the lines are strings. But where a `deno.json` says that the
+  // module comes from npm, as it does in this collection, it cannot.)
   return ReadableStream.from(wholeLines(conn))
     .pipeThrough<string>(new TextLineStream());
 }
@@ -150,22 +155,24 @@ export function lines(conn: Deno.Conn) {
 /**
  * Yields text that ends where a line ends, and keeps the beginning of the next
  * line until the rest of it has come. So a line that is too long is noticed
- * before it fills the memory, and no character is cut in two. (`conn.readable`
- * cannot be used here: it closes the whole connection when the input ends. But
- * a client may end its input and go on reading, to hear its last echoes.)
+ * before it fills the memory, and no character is cut in two. (`conn.readable`,
+ * Deno's stream of what comes in, cannot be used here: it closes the whole
+ * connection when the input ends. But a client may end its input and go on
+ * reading, to hear its last echoes.)
  */
 async function* wholeLines(conn: Deno.Conn) {
   let buffer = new Uint8Array();
   let held = 0; // bytes of the buffer that are not yielded yet
   while (held < MAX_LINE_BYTES) {
     if (held === buffer.length) buffer = enlarge(buffer);
-    // At most `MAX_READ_BYTES`, and never beyond the longest line. (A buffer
-    // that is shorter is filled to its own end: `subarray` sees to that.)
+    // Read at most `MAX_READ_BYTES`, and hold no more than a line may have. (A
+    // buffer that is shorter is filled to its end: `subarray` sees to that.)
     const end = Math.min(held + MAX_READ_BYTES, MAX_LINE_BYTES);
     const n = await conn.read(buffer.subarray(held, end));
     if (n === null) {
       // The input has ended. What is held is the last line. It gets an end,
-      // because `TextLineStream` takes a "\r" away only before a "\n".
+      // because `TextLineStream` takes a "\r" away only before a "\n". (Go's
+      // Scanner takes it away from the last line, too.)
       if (held > 0) yield decoder.decode(buffer.subarray(0, held)) + "\n";
       return;
     }

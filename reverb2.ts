@@ -13,6 +13,7 @@
 //                                                 yooo-hooo!
 //                                        ^D
 // To listen elsewhere: deno run --allow-net reverb2.ts [[host] port]
+// (It needs Deno 2.8 or later. `--allow-net` permits it to use the network.)
 
 // From Deno's standard library. Deno downloads it when it is first needed.
 import { TextLineStream } from "jsr:@std/streams@1/text-line-stream";
@@ -24,9 +25,10 @@ async function main() {
   let listener;
   try {
     // The backlog is the queue of clients that have connected and have not been
-    // accepted yet. Go makes room for 4,096 of them, Deno for 511. When more
-    // come at once, those that find no room get no answer, and their operating
-    // systems try again only after a second.
+    // accepted yet. With Go it is as long as the system allows (4,096 on
+    // Linux), and with Deno it has 511 places. When more come at once, those
+    // that find no place get no answer, and their operating systems try again
+    // only after a second.
     listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 4096 });
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
@@ -40,9 +42,11 @@ async function main() {
 }
 
 /**
- * Echoes the lines from `conn`, each as soon as `waitForRoom` lets it,
- * and closes `conn` when the last echo has ended. Throws nothing unless there
- * is a mistake in this file.
+ * Echoes the lines from `conn`, each as soon as `waitForRoom` lets it, and
+ * closes `conn` when the last echo has ended. (The book's reverb2 closes it as
+ * soon as the input ends, and the last echoes are lost. Exercise 8.4 mends that
+ * with a WaitGroup, as here.) Throws nothing unless there is a mistake in this
+ * file.
  */
 export async function handleConn(conn: Deno.TcpConn) {
   const out = new LineWriter(conn);
@@ -84,8 +88,8 @@ export async function echo(out: LineWriter, shout: string, delay: number) {
 /**
  * The wait after a failed accept, in milliseconds. Each connection takes a file
  * descriptor. When the server has none left, every accept fails until a client
- * leaves: without a wait, the server would print the same error thousands
- * of times a second.
+ * leaves: without a wait, the server would print the same error thousands of
+ * times a second.
  */
 const RETRY_MS = 100;
 
@@ -100,7 +104,7 @@ export async function* connections(listener: Deno.TcpListener) {
   while (true) {
     try {
       // Hands on one connection after the other, and returns only when the
-      // listener is closed.
+      // listener is closed. After an error, the listener can be iterated again.
       return yield* listener;
     } catch (error) {
       throwIfMistake(error);
@@ -116,11 +120,12 @@ export async function* connections(listener: Deno.TcpListener) {
 /**
  * Rethrows `error` if it is a mistake in this file (a misspelt name, say).
  * Nobody catches it then, so Deno shows it with its stack, and ends the
- * program. What goes wrong on a connection, as when the other side has left, is
- * reported by the operating system, and Deno gives such an error a `code`:
- * "ECONNRESET", for example. An inherited `code` does not count: a
- * DOMException, which some functions of the web platform throw, inherits one
- * from its class, although it does not come from the operating system.
+ * program. What goes wrong when something is read or written, as when the other
+ * side has left, is reported by the operating system, and Deno gives such an
+ * error a `code`: "ECONNRESET", for example. An inherited `code` does not
+ * count: a DOMException, which some functions of the web platform throw,
+ * inherits one from its class, although it does not come from the operating
+ * system.
  */
 function throwIfMistake(error: unknown) {
   if (!Object.hasOwn(error as Error, "code")) throw error;
@@ -146,9 +151,11 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  * `MAX_LINE_BYTES`. Throws what `conn.read` throws.
  */
 export function lines(conn: Deno.Conn) {
-  // `TextLineStream` splits the text into lines. `<string>` tells the type
-  // checker that these are strings. (It can see that for itself in the module
-  // on JSR, but not where an import map takes the module from npm.)
+  // `wholeLines` yields text of one or more whole lines. `TextLineStream`
+  // splits it into single lines, and takes away their ends. (`<string>` is for
+  // the type checker. In the module that is imported above, it can see for
+  // itself that the lines are strings. But where a `deno.json` says that the
+  // module comes from npm, as it does in this collection, it cannot.)
   return ReadableStream.from(wholeLines(conn))
     .pipeThrough<string>(new TextLineStream());
 }
@@ -156,22 +163,24 @@ export function lines(conn: Deno.Conn) {
 /**
  * Yields text that ends where a line ends, and keeps the beginning of the next
  * line until the rest of it has come. So a line that is too long is noticed
- * before it fills the memory, and no character is cut in two. (`conn.readable`
- * cannot be used here: it closes the whole connection when the input ends. But
- * a client may end its input and go on reading, to hear its last echoes.)
+ * before it fills the memory, and no character is cut in two. (`conn.readable`,
+ * Deno's stream of what comes in, cannot be used here: it closes the whole
+ * connection when the input ends. But a client may end its input and go on
+ * reading, to hear its last echoes.)
  */
 async function* wholeLines(conn: Deno.Conn) {
   let buffer = new Uint8Array();
   let held = 0; // bytes of the buffer that are not yielded yet
   while (held < MAX_LINE_BYTES) {
     if (held === buffer.length) buffer = enlarge(buffer);
-    // At most `MAX_READ_BYTES`, and never beyond the longest line. (A buffer
-    // that is shorter is filled to its own end: `subarray` sees to that.)
+    // Read at most `MAX_READ_BYTES`, and hold no more than a line may have. (A
+    // buffer that is shorter is filled to its end: `subarray` sees to that.)
     const end = Math.min(held + MAX_READ_BYTES, MAX_LINE_BYTES);
     const n = await conn.read(buffer.subarray(held, end));
     if (n === null) {
       // The input has ended. What is held is the last line. It gets an end,
-      // because `TextLineStream` takes a "\r" away only before a "\n".
+      // because `TextLineStream` takes a "\r" away only before a "\n". (Go's
+      // Scanner takes it away from the last line, too.)
       if (held > 0) yield decoder.decode(buffer.subarray(0, held)) + "\n";
       return;
     }
@@ -228,7 +237,7 @@ export class LineWriter {
   error?: unknown;
 
   #buffer = new Uint8Array();
-  #length = 0; // bytes of the buffer that no flush has taken yet
+  #length = 0; // bytes of the lines in the buffer
 
   constructor(private conn: Deno.Conn) {}
 
@@ -244,7 +253,7 @@ export class LineWriter {
       this.#buffer = enlarge(this.#buffer);
     }
     const free = this.#buffer.subarray(this.#length);
-    const length = encoder.encodeInto(line, free).written;
+    const length = encoder.encodeInto(line, free).written; // in bytes
     this.#length += length;
     this.waiting += length;
     roomLeft -= length;
@@ -276,11 +285,11 @@ export class LineWriter {
 }
 
 /**
- * Bytes that an echo takes, as measured, without the text of its voices. That
- * text takes memory only if it has to wait because the client stops reading,
- * but `go` sets room aside for it from the beginning. (A voice that does wait
- * is counted a second time, by `LineWriter.write`. Once the echo has ended,
- * only this second count is left.)
+ * Bytes that an echo takes, as measured, without the text of its voices. `go`
+ * counts that text, too, before any voice has to wait: an echo that has begun
+ * cannot be held back, so there has to be room for its voices even if the
+ * client stops reading. (A voice that does wait is also counted by
+ * `LineWriter.write`, and so counts twice until its echo has ended.)
  */
 const ECHO_BYTES = 1800;
 
@@ -319,20 +328,23 @@ export class WaitGroup {
 }
 
 /**
- * With more bytes than this still to write, no further line is taken. The
- * stream that the lines come from keeps a few of them ready, and then reads no
- * more.
+ * With more bytes than this still to write, no further line is taken. Then
+ * nothing is read, either: the stream that the lines come from keeps those of a
+ * read or two ready, and asks for more only when they have been taken.
  */
 const MAX_WAITING_BYTES = 16 * 1024;
 
 /**
- * Bytes that the echoes of a connection may take even if there is no room left.
- * Otherwise, a new client would get no echo as long as others take it all.
- * (With very many clients, `roomLeft` falls below zero by that.)
+ * Bytes that the echoes of a connection may take in any case. When very many
+ * clients have taken the room, a new one would get hardly any otherwise. (By
+ * this, `roomLeft` may fall below zero.)
  */
 const MIN_ROOM_BYTES = 1_000_000;
 
-/** The wait before looking again whether there is room, in milliseconds. */
+/**
+ * The wait before looking again whether there is room, in milliseconds. (The
+ * echoes of any connection may make room, and they do not tell the others.)
+ */
 const ROOM_MS = 10;
 
 /**
@@ -340,12 +352,12 @@ const ROOM_MS = 10;
  * too little of what is written, and not while its echoes take more than twice
  * the memory that is left for others. So one busy client may take two thirds of
  * the room, which is twice the third that is left. Two may take two fifths
- * each, which is twice the fifth that is left. However many come, there is some
- * left for the next, and at least `MIN_ROOM_BYTES`. (Network switches share
- * their memory among their ports by such a rule. It is known as dynamic
- * thresholds: Choudhury and Hahne, 1998.) Throws what `conn.write` has thrown,
- * so that `handleConn` reads no more: the client has left, and nobody would
- * hear the echoes of what it had still sent.
+ * each, which is twice the fifth that is left. However many come, by this rule
+ * there is always some left for the next, and each may take `MIN_ROOM_BYTES` in
+ * any case. (Network switches share their memory among their ports by such a
+ * rule. It is known as dynamic thresholds: Choudhury and Hahne, 1998.) Throws
+ * what `conn.write` has thrown, so that `handleConn` reads no more: the client
+ * has left, and nobody would hear the echoes of what it had still sent.
  */
 async function waitForRoom(out: LineWriter, echoes: WaitGroup) {
   while (out.waiting > MAX_WAITING_BYTES) await out.written;
