@@ -173,8 +173,8 @@ async function* wholeLines(conn: Deno.Conn) {
   let held = 0; // bytes of the buffer that are not yielded yet
   while (held < MAX_LINE_BYTES) {
     if (held === buffer.length) buffer = enlarge(buffer);
-    // Read at most `MAX_READ_BYTES`, and hold no more than a line may have. (A
-    // buffer that is shorter is filled to its end: `subarray` sees to that.)
+    // Read at most `MAX_READ_BYTES`, and hold no more than a line may have. (If
+    // the buffer ends before `end`, so does the part that `subarray` gives.)
     const end = Math.min(held + MAX_READ_BYTES, MAX_LINE_BYTES);
     const n = await conn.read(buffer.subarray(held, end));
     if (n === null) {
