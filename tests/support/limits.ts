@@ -60,10 +60,9 @@ export const FIVE_LINES = 6;
  * Clients that send lines of `size` bytes, read the first `reads` bytes of what
  * comes and then nothing until the server has taken nothing from them for `quiet`
  * milliseconds, and stay: seconds that another client may wait for `lines` lines,
- * and megabytes. Seen: 2.0 to 3.8 s and 370 to
- * 420 MB with the first three, 2.1 to 3.7 s and 310 to 500 MB with the others.
- * Those that come one by one take as much as they can get, each from what the
- * others have left.
+ * and megabytes. Seen: 2.0 to 3.8 s and 280 to 420 MB with the first three, 2.1 to
+ * 3.7 s and 310 to 500 MB with the others. Those that come one by one take as much
+ * as they can get, each from what the others have left.
  */
 export const STUCK = [
   { clients: 5, together: true, size: 17, reads: 0, quiet: 2500 },
