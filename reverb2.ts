@@ -53,7 +53,7 @@ export async function handleConn(conn: Deno.TcpConn) {
   const echoes = new WaitGroup();
   try {
     // As Go does. Otherwise the operating system may hold a short line back,
-    // until the client has confirmed the one before.
+    // until the client's system has confirmed that the one before has come.
     conn.setNoDelay();
     // A client whose machine has crashed never says that it has left. So the
     // operating system asks one that has been silent for two hours (Linux's
