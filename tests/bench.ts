@@ -25,7 +25,7 @@ type Load = [script: string, name: string, work: Work, shell?: string];
 function loads(scale: number): Load[] {
   const megabytes = 2000 / scale;
   const send: Work = (peer) => times(megabytes, 1, () => peer.send(MEGABYTE));
-  const take: Work = (peer) => skip(peer, megabytes * 1e6);
+  const take: Work = (peer) => peer.skip(megabytes * 1e6);
   const zeros = `head -c ${megabytes}MB /dev/zero | "$@"`;
   return [
     echoes(1, 50_000 / scale, 16),
@@ -47,7 +47,7 @@ function echoes(clients: number, lines: number, size: number): Load {
   const work = () =>
     times(clients, clients, async () => {
       using client = await Client.connect(ADDRESS.port);
-      const answered = skip(client, 3 * lines * (size + "\t ".length));
+      const answered = client.skip(3 * lines * (size + "\t ".length));
       await client.send(shouts);
       await answered;
     });
@@ -61,16 +61,10 @@ function ticks(clients: number): Load {
     using connected = new DisposableStack();
     await times(clients, 256, async () => {
       const client = connected.use(await Client.connect(ADDRESS.port));
-      await skip(client, TICK);
+      await client.skip(TICK);
     });
   };
   return ["clock2", `${clients} clients, until each has the time`, work];
-}
-
-/** Reads and drops `total` bytes, which all have to come. */
-async function skip(client: Client, total: number) {
-  const missing = await client.skip(total);
-  if (missing > 0) throw new Error(`${missing} bytes are missing`);
 }
 
 /** Whether a server listens. */

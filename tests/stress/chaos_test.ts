@@ -90,7 +90,7 @@ const BEHAVIOURS: Record<string, Behaviour> = {
     let length = 3 * count * ("\t ".length + line.length);
     while (length > 0) {
       const part = Math.min(length, 4096);
-      assertEquals(await client.skip(part), 0);
+      await client.skip(part);
       length -= part;
       await delay(5);
     }

@@ -52,15 +52,14 @@ export class Client {
     }
   }
 
-  /** Reads and drops `length` bytes, or as many as come before the end. */
+  /** Reads and drops `length` bytes, which all have to come. */
   async skip(length: number) {
     const buffer = new Uint8Array(Math.min(length, 256 * 1024));
     while (length > 0) {
       const n = await this.conn.read(buffer.subarray(0, length));
-      if (n === null) break;
+      if (n === null) throw new Error(`${length} bytes are missing`);
       length -= n;
     }
-    return length; // bytes that are missing
   }
 
   /** Sends `data` again and again, and reads nothing, until that fails. */

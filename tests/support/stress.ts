@@ -1,6 +1,6 @@
 // What attacks share.
 
-import { assertEquals, assertMatch } from "jsr:@std/assert@1";
+import { assertMatch } from "jsr:@std/assert@1";
 import { tcpSocketsOf } from "./linux.ts";
 import { Server } from "./process.ts";
 import { TICK, TIME } from "./text.ts";
@@ -39,7 +39,6 @@ export const secondsFor = (server: Server, count: number) =>
     using client = await server.connect();
     const line = `${"x".repeat(15)}\n`;
     const sending = client.send(line.repeat(count));
-    const missing = await client.skip(3 * count * ("\t ".length + line.length));
-    assertEquals(missing, 0);
+    await client.skip(3 * count * ("\t ".length + line.length));
     await sending;
   });
