@@ -15,7 +15,7 @@ import {
   REVERBS,
   SCRIPTS,
 } from "./support/files.ts";
-import { Program, run, Server, sh } from "./support/process.ts";
+import { Program, run, Server, sh, startChanged } from "./support/process.ts";
 import { FILES, PROGRAM_AND_FILES, test } from "./support/testing.ts";
 import { TIME, voices } from "./support/text.ts";
 import { delay } from "./support/time.ts";
@@ -297,10 +297,7 @@ test("the edits that one is to try do as told", PROGRAM_AND_FILES, async () => {
     ["reverb2.ts", handleConn, await blockWith("ts", "pipeTo"), "a\nb\n"],
   ];
   for (const [script, from, to, heard] of edits) {
-    const text = await read(script);
-    assertStringIncludes(text, from);
-    const source = text.replace(from, () => to);
-    await using server = await Server.start(script, { source });
+    await using server = await startChanged(script, from, to);
     using client = await server.connect();
     await client.send("a\nb\n");
     assertEquals(await client.receive(heard.length), heard);

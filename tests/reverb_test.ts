@@ -17,7 +17,7 @@ import {
 } from "./support/globals.ts";
 import { HALF_CLOSED_CLIENTS } from "./support/limits.ts";
 import { endless, gone, memoryConn } from "./support/memory_conn.ts";
-import { Server } from "./support/process.ts";
+import { Server, startChanged } from "./support/process.ts";
 import { serverTests } from "./support/shared_tests.ts";
 import { PROGRAM, PROGRAM_AND_FILES, test } from "./support/testing.ts";
 import { bytes, inTurn, overlapping, voices } from "./support/text.ts";
@@ -120,18 +120,26 @@ test("reverb2 reads no more of a client that has left", {}, async () => {
   assertEquals(conn.calls.at(-1), "close");
 });
 
-/** Waits until all clients are held back, and look whether there is room. */
-const allHeld = ({ waits }: { waits: number[] }) =>
-  eventually(() => waits.filter((ms) => ms === timerOf(10)).length >= 20);
+/**
+ * Holds all echoes back after their loud voices, until they are released or this
+ * is disposed of. `allWait` waits until all clients look whether there is room.
+ */
+function heldEchoes() {
+  const all = new DisposableStack();
+  const { waits, release } = all.use(heldTimers(500)); // ms: a look is shorter
+  // Time stands still, too, or a look would share the timer of an echo's sleep.
+  all.use(replaced(performance, "now", () => 0));
+  const allWait = () =>
+    eventually(() => waits.filter((ms) => ms === timerOf(10)).length >= 20);
+  return { allWait, release, [Symbol.dispose]: () => all.dispose() };
+}
 
 /**
  * Lets clients of reverb2 send `count` times `line`, all at the same moment, and
  * returns how many lines of each are echoed before the first echo ends.
  */
 async function atOnce(clients: number, line: string, count: number) {
-  using timers = heldTimers(500); // ms: no echo goes on, but who waits looks again
-  // Time stands still, too, or a look would share the timer of an echo's sleep.
-  using _ = replaced(performance, "now", () => 0);
+  using echoes = heldEchoes();
   const servings = Array.from({ length: clients }, () => {
     const conn = memoryConn([line.repeat(count)]);
     const seen = { bytes: 0 };
@@ -141,9 +149,9 @@ async function atOnce(clients: number, line: string, count: number) {
     return { seen, over: reverb2.handleConn(conn) };
   });
   const voice = bytes(`\t ${line}`).length;
-  await allHeld(timers);
+  await echoes.allWait();
   const lines = servings.map(({ seen }) => seen.bytes / voice);
-  timers.release();
+  echoes.release();
   await Promise.all(servings.map(({ over }) => over));
   for (const { seen } of servings) assertEquals(seen.bytes, 3 * count * voice);
   return lines;
@@ -173,11 +181,10 @@ test("who stops reading leaves room for others", {}, async () => {
   const left = Promise.withResolvers<never>();
   const serving = reverb2.handleConn(conn);
   {
-    using timers = heldTimers(500);
-    using _ = replaced(performance, "now", () => 0);
-    await allHeld(timers);
+    using echoes = heldEchoes();
+    await echoes.allWait();
     conn.write = () => left.promise;
-    timers.release();
+    echoes.release();
     await delay(500); // ms; all its echoes are over by then
   }
   const [lines] = await atOnce(1, "x\n", 60_000);
@@ -263,13 +270,8 @@ test(
   },
 );
 
-/** Starts reverb2 with `to` in the place of `from`. */
-async function changed(from: string, to: string) {
-  const text = await read("reverb2.ts");
-  assertStringIncludes(text, from);
-  const source = text.replace(from, () => to);
-  return await Server.start("reverb2.ts", { source });
-}
+const changed = (from: string, to: string) =>
+  startChanged("reverb2.ts", from, to);
 
 test("echoes may take unequal times", PROGRAM_AND_FILES, async () => {
   await using server = await changed("line, 1000)", "line, line.length * 100)");

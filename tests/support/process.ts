@@ -1,9 +1,13 @@
 // The real programs, as processes.
 
-import { assertEquals, assertMatch } from "jsr:@std/assert@1";
+import {
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "jsr:@std/assert@1";
 import { basename, dirname } from "node:path";
 import { Client } from "./client.ts";
-import { path } from "./files.ts";
+import { path, read } from "./files.ts";
 import { cleanups, witnesses } from "./testing.ts";
 import { bytes } from "./text.ts";
 
@@ -159,6 +163,14 @@ export class Server extends Program {
     assertMatch(stdout + stderr.replace(`${this.greeting}\n`, ""), this.mayLog);
     assertEquals([ended, code], [undefined, 128 + 9], "it ended by itself");
   }
+}
+
+/** Starts a server with `to` in the place of `from`. */
+export async function startChanged(script: string, from: string, to: string) {
+  const text = await read(script);
+  assertStringIncludes(text, from);
+  const source = text.replace(from, () => to);
+  return await Server.start(script, { source });
 }
 
 /** Starts a client, and returns it with the test's own end of the connection. */
