@@ -1,130 +1,103 @@
-// How reverb1 and reverb2 read lines: as Go's bufio.Scanner does. Both have the
-// same `lines` (pairs_test.ts sees to that), and here it is reverb2's.
-//
-// Of conversations by chance, the seed is in the name of the test. To have them
-// again: deno test tests/lines_test.ts -- SEED
+// How the reverbs read lines: as Go's bufio.Scanner does. Both have the same
+// `lines`, which files_test.ts sees to; here it is reverb2's.
 
-import { assertEquals } from "jsr:@std/assert@1";
+import { assert, assertEquals } from "jsr:@std/assert@1";
 import { lines } from "../reverb2.ts";
-import {
-  bytesOf,
-  Dice,
-  drawConversation,
-  smallest,
-  written,
-} from "./support/conversation.ts";
-import { endless, memoryConn } from "./support/memory_conn.ts";
-import { test, witnesses } from "./support/testing.ts";
-import { bytes, textOf } from "./support/text.ts";
+import { memoryConn } from "./support/memory_conn.ts";
 
-/** The lines that come from `conn`. */
-const linesOf = (conn: Deno.Conn): Promise<string[]> =>
-  Array.fromAsync(lines(conn));
+const linesOf = (chunks: Iterable<string | Uint8Array>): Promise<string[]> =>
+  Array.fromAsync(lines(memoryConn(chunks)));
 
-const euro = bytes("€\n"); // three bytes, and the end
-const noise = Uint8Array.from({ length: 20_000 }, (_, i) => i ** 3 / 97);
-const texts: [string, (string | Uint8Array)[], string[]][] = [
+const bytes = (text: string) => new TextEncoder().encode(text);
+const LONGEST = 65_535; // characters, without the "\n"
+
+const cases: [string, (string | Uint8Array)[], string[]][] = [
   ["LF or CRLF ends a line", ["a\nb\r\nc\rd\n"], ["a", "b", "c\rd"]],
   ["an empty line is a line", ["\n\r\n\n"], ["", "", ""]],
   ["a last line needs no end", ["a\nb"], ["a", "b"]],
-  ["a last line loses its CR", ["b\r"], ["b"]],
   ["an empty input has no line", [], []],
+  ["a CR and its LF may come apart", ["a\r", "\nb\n"], ["a", "b"]],
   ["byte order marks stay", ["\ufeffa\n\ufeffb\n"], ["\ufeffa", "\ufeffb"]],
-  ["a NUL stays", ["a\0\n"], ["a\0"]],
-  ["a cut character", Array.from(euro, (byte) => Uint8Array.of(byte)), ["€"]],
-  ["no UTF-8: U+FFFD", [Uint8Array.of(97, 255, 195, 10)], ["a\ufffd\ufffd"]],
-  ["noise is cut at LF and CRLF", [noise], textOf(noise).split(/\r?\n/)],
+  [
+    "a cut character is joined",
+    [...bytes("€👋\n")].map((b) => Uint8Array.of(b)),
+    [
+      "€👋",
+    ],
+  ],
+  ["bytes that are no UTF-8 are U+FFFD", [Uint8Array.of(97, 255, 195, 10)], [
+    "a\ufffd\ufffd",
+  ]],
+  ["a character that the input cuts off is U+FFFD", [Uint8Array.of(97, 195)], [
+    "a\ufffd",
+  ]],
 ];
-for (const [name, chunks, lines] of texts) {
-  test(`lines: ${name}`, {}, async () => {
-    assertEquals(await linesOf(memoryConn(chunks)), lines);
+for (const [name, chunks, expected] of cases) {
+  Deno.test(`lines: ${name}`, async () => {
+    assertEquals(await linesOf(chunks), expected);
   });
 }
 
-/** Bytes of the longest line that is echoed. */
-const LONGEST = 65_535;
-
-for (const [name, end] of [["LF", "\n"], ["CRLF", "\r\n"], ["no end", ""]]) {
-  test(`the longest line has 65,535 bytes and ${name}`, {}, async () => {
+for (const end of ["\n", "\r\n", ""]) {
+  Deno.test(`lines: the longest with ${JSON.stringify(end)}`, async () => {
     const line = "x".repeat(LONGEST - (end === "\r\n" ? 1 : 0));
-    for (const cut of [0, 1, 40_000]) {
-      const chunks = ["a\n" + line.slice(0, cut), line.slice(cut) + end];
-      assertEquals(await linesOf(memoryConn(chunks)), ["a", line]);
-      chunks[1] = "x" + chunks[1];
-      assertEquals(await linesOf(memoryConn(chunks)), ["a"]);
-    }
+    assertEquals(await linesOf([`a\n${line}${end}`]), ["a", line]);
+    assertEquals(await linesOf([`a\nx${line}${end}`, "\nb\n"]), ["a"]);
   });
 }
 
-test("no more is read than the longest line", {}, async () => {
-  const lines = Array.from({ length: 5000 }, (_, i) => `line ${i}`);
-  const whole = lines.join("\n") + "\n";
-  const conn = memoryConn(endless(whole, "x".repeat(1000)));
-  assertEquals(await linesOf(conn), lines);
-  assertEquals(conn.given, whole.length + LONGEST + 1);
+Deno.test("lines: no more is read than the longest line", async () => {
+  const conn = memoryConn(["a\n", "x".repeat(1_000_000)]);
+  assertEquals(await Array.fromAsync(lines(conn)), ["a"]);
+  assertEquals(conn.given, "a\n".length + LONGEST + 1);
 });
 
-test("a buffer is small until a line is long", {}, async () => {
-  const conn = memoryConn(["a\n", "x".repeat(5000) + "\n"]);
-  await linesOf(conn);
-  assertEquals(conn.reads, [4096, 4096, 4096, 8192]);
-});
-
-test("one read brings at most 16 KiB", {}, async () => {
-  const conn = memoryConn(["x".repeat(60_000) + "\n", "\n".repeat(60_000)]);
-  await linesOf(conn);
-  assertEquals(Math.max(...conn.reads), 16 * 1024);
-});
-
-/** What bufio.Scanner makes of `data`: plainly, with all of it at hand. */
-function scan(data: Uint8Array): string[] {
-  const [cr, lf] = bytes("\r\n");
-  const found: string[] = [];
-  for (let start = 0; start < data.length;) {
-    const next = data.indexOf(lf, start);
-    const end = next === -1 ? data.length : next;
-    if (end - start > LONGEST) break;
-    const dropped = end > start && data[end - 1] === cr ? 1 : 0;
-    found.push(textOf(data.subarray(start, end - dropped)));
-    start = end + 1;
-  }
-  return found;
+/** The lines of `text`, found in the plainest way. */
+function scan(text: string): string[] {
+  const all = text.split("\n");
+  const ended = all.length - 1;
+  const tooLong = all.findIndex((line) => line.length > LONGEST);
+  return all.slice(0, tooLong < 0 ? all.length : tooLong)
+    .map((line, i) => i < ended ? line.replace(/\r$/, "") : line)
+    .filter((line, i) => i < ended || line !== "");
 }
 
-/** What is to come, and what comes, of the parts of a conversation. */
-async function compared(parts: string[]) {
-  const expected = scan(bytesOf(parts.join("")));
-  const actual = await linesOf(memoryConn(parts.map(bytesOf)))
-    .catch((error) => [`${error}`]);
-  const same = actual.length === expected.length &&
-    actual.every((line, i) => line === expected[i]);
-  return { same, expected, actual };
-}
+const PIECES = [
+  "\n",
+  "\n",
+  "\r\n",
+  "\r",
+  "a",
+  "Hello",
+  "ß",
+  "你好",
+  "\ufeff",
+]
+  .concat("x".repeat(4095), "y".repeat(65_534), "é".repeat(40_000));
 
-/** What is tried before chance: paste here what a failure prints. */
-const REMEMBERED: string[][] = [
-  ["\xe2", "\x82\xac\r", "\n"],
-  ["\xef\xbb\xbf\n\xef\xbb\xbf"],
-  ["x".repeat(4097) + "\n" + "\xe4\xbd\xa0".repeat(21845) + "\n\r"],
-];
+// The same seed gives the same texts: deno test tests/lines_test.ts -- SEED
+const seed = Number(Deno.args[0] ?? Date.now() % 1e9);
 
-const seed = Number(Deno.args[0] ?? Math.floor(Math.random() * 1e9));
-
-test(`lines are as bufio.Scanner's: seed ${seed}`, {}, async () => {
-  const dice = new Dice(seed);
-  const drawn = Array.from({ length: 10_000 }, () => drawConversation(dice));
-  let parts: string[] = [];
-  witnesses.add(() => written(parts)); // if it hangs
-  for (parts of [...REMEMBERED, ...drawn]) {
-    if ((await compared(parts)).same) continue;
-    const least = await smallest(parts, async (p) => !(await compared(p)).same);
-    const { expected, actual } = await compared(least);
-    throw new Error(`the lines of
-      ${written(least)}
-    are to be
-      ${written(expected)}
-    but are
-      ${written(actual)}
-    again: deno test tests/lines_test.ts -- ${seed}`);
+Deno.test(`lines: of 2,000 random texts, seed ${seed}`, async () => {
+  let state = seed;
+  const below = (limit: number) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor(state / 2 ** 32 * limit);
+  };
+  for (let i = 0; i < 2000; i++) {
+    const pieces = Array.from(
+      { length: below(12) },
+      () => below(PIECES.length),
+    );
+    const text = pieces.map((piece) => PIECES[piece]).join("");
+    const chunks: Uint8Array[] = [];
+    for (let rest = bytes(text); rest.length > 0;) {
+      const cut = below(2) ? below(5) : below(rest.length + 1);
+      chunks.push(rest.subarray(0, cut));
+      rest = rest.subarray(cut);
+    }
+    const cuts = chunks.map((chunk) => chunk.length);
+    const what = `seed ${seed}, text ${i}: pieces ${pieces}, cut in ${cuts}`;
+    assert(`${await linesOf(chunks)}` === `${scan(text)}`, what); // too long to print
   }
-}, 30);
+});

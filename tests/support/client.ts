@@ -1,26 +1,23 @@
-// The tests' own connections. Deno's cannot reset: `resettable` uses Node's.
+// The tests' own end of a connection.
 
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { witnesses } from "./testing.ts";
-import { bytes } from "./text.ts";
+import { within } from "./wait.ts";
 
 export class Client {
   sent = 0; // bytes that the system has taken
   #text = ""; // what has come, and was not asked for yet
   #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-  constructor(readonly conn: Deno.TcpConn) {
-    conn.setNoDelay();
-    witnesses.add(() => this.#text);
-  }
+  constructor(readonly conn: Deno.Conn) {}
 
   static async connect(port: number): Promise<Client> {
     return new Client(await Deno.connect({ hostname: "127.0.0.1", port }));
   }
 
+  /** Sends all of `data`. */
   async send(data: string | Uint8Array) {
-    let rest = typeof data === "string" ? bytes(data) : data;
+    let rest = typeof data === "string" ? new TextEncoder().encode(data) : data;
     while (rest.length > 0) {
       const n = await this.conn.write(rest);
       this.sent += n;
@@ -29,32 +26,31 @@ export class Client {
   }
 
   /** The next `length` characters, or as many as come before the end. */
-  async receive(length: number): Promise<string> {
-    const buffer = new Uint8Array(64 * 1024);
-    while (this.#text.length < length) {
-      const n = await this.conn.read(buffer);
-      if (n === null) break;
-      const part = buffer.subarray(0, n);
-      this.#text += this.#decoder.decode(part, { stream: true });
-    }
+  async receive(length: number, seconds = 20): Promise<string> {
+    await within(seconds, this.#fill(length), () => this.#text);
     const text = this.#text.slice(0, length);
     this.#text = this.#text.slice(length);
     return text;
   }
 
-  /** All that comes until the server closes, or resets what it did not read. */
-  async rest(): Promise<string> {
-    try {
-      return await this.receive(Infinity);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
-      return this.#text;
+  /** All that comes until the server closes the connection. */
+  rest(seconds = 20): Promise<string> {
+    return this.receive(Infinity, seconds);
+  }
+
+  async #fill(length: number) {
+    const buffer = new Uint8Array(64 * 1024);
+    while (this.#text.length < length) {
+      const n = await this.conn.read(buffer);
+      if (n === null) return;
+      const part = buffer.subarray(0, n);
+      this.#text += this.#decoder.decode(part, { stream: true });
     }
   }
 
   /** Reads and drops `length` bytes, which all have to come. */
   async skip(length: number) {
-    const buffer = new Uint8Array(Math.min(length, 256 * 1024));
+    const buffer = new Uint8Array(256 * 1024);
     while (length > 0) {
       const n = await this.conn.read(buffer.subarray(0, length));
       if (n === null) throw new Error(`${length} bytes are missing`);
@@ -62,9 +58,13 @@ export class Client {
     }
   }
 
-  /** Sends `data` again and again, and reads nothing, until that fails. */
+  /** Sends `data` again and again, until the connection breaks. */
   async flood(data: string) {
-    while (true) await this.send(data);
+    try {
+      while (true) await this.send(data);
+    } catch {
+      // closed at this end, or at the other
+    }
   }
 
   [Symbol.dispose]() {
@@ -72,14 +72,14 @@ export class Client {
   }
 }
 
-/** Connects to `port`; the socket that is returned can reset the connection. */
-export async function resettable(port: number): Promise<Socket> {
+/** A connection that can be reset, as Deno's cannot: with `reset`. */
+export async function connectNode(port: number): Promise<Socket> {
   const socket = connect(port, "127.0.0.1").on("error", () => {});
   await once(socket, "connect");
   return socket;
 }
 
-/** Resets the connection. */
+/** Resets a connection: what is under way on it is lost. */
 export async function reset(socket: Socket) {
   socket.resetAndDestroy();
   if (!socket.closed) await once(socket, "close");

@@ -1,36 +1,31 @@
 // A connection in memory, for tests that need no permission.
 
-import { bytes, textOf } from "./text.ts";
+/** What a system says when the other side has left. */
+export const gone = () => new Deno.errors.BrokenPipe("gone");
 
 /**
- * Gives its readers `chunks`, or throws those that are errors, and then ends.
- * Takes `maxWrite` bytes a write, and fails once it has taken `capacity` bytes.
+ * Gives its readers `chunks`, and then ends. Takes `part` bytes a write, and
+ * fails once it has taken `most`.
  */
 export function memoryConn(
-  chunks: Iterable<string | Uint8Array | Error> = [],
-  { maxWrite = Infinity, capacity = Infinity } = {},
+  chunks: Iterable<string | Uint8Array> = [],
+  { part = Infinity, most = Infinity } = {},
 ) {
   const input = chunks[Symbol.iterator]();
   let rest = new Uint8Array();
-  let ended: boolean | undefined = false;
   const taken: number[] = [];
   const conn = {
+    given: 0, // bytes, to its readers
     calls: [] as string[], // but for reads and writes
-    reads: [] as number[], // how many bytes each asked for
-    given: 0, // bytes to all of them
-    writes: [] as string[], // what each has taken, and together:
-    text: () => textOf(Uint8Array.from(taken)),
-    async read(buffer: Uint8Array) {
-      if (buffer.length === 0) throw new Error("a read into no buffer");
-      conn.reads.push(buffer.length);
+    text: () => new TextDecoder().decode(Uint8Array.from(taken)),
+    async read(buffer: Uint8Array): Promise<number | null> {
       await Promise.resolve();
-      if (rest.length === 0) {
+      while (rest.length === 0) {
         const { value, done } = input.next();
-        if (done && ended) throw new Error("a read after the end");
-        ended = done;
         if (done) return null;
-        if (value instanceof Error) throw value;
-        rest = typeof value === "string" ? bytes(value) : value.slice();
+        rest = typeof value === "string"
+          ? new TextEncoder().encode(value)
+          : value.slice();
       }
       const n = Math.min(rest.length, buffer.length);
       buffer.set(rest.subarray(0, n));
@@ -38,28 +33,16 @@ export function memoryConn(
       conn.given += n;
       return n;
     },
-    async write(data: Uint8Array) {
-      const part = data.slice(0, maxWrite);
-      // A turn of the event loop, in which others may come between two parts.
-      await new Promise((resolve) => setImmediate(resolve));
-      if (taken.length >= capacity) throw gone();
-      for (const byte of part) taken.push(byte);
-      conn.writes.push(textOf(part));
-      return part.length;
+    async write(data: Uint8Array): Promise<number> {
+      const bytes = data.slice(0, part);
+      await new Promise((resolve) => setTimeout(resolve)); // others may come in
+      if (taken.length >= most) throw gone();
+      taken.push(...bytes);
+      return bytes.length;
     },
-    setNoDelay: (on = true) => conn.calls.push(`no delay ${on}`),
-    setKeepAlive: (on = true) => conn.calls.push(`keep-alive ${on}`),
-    close: () => conn.calls.push("close"),
+    setNoDelay: () => void conn.calls.push("setNoDelay"),
+    setKeepAlive: () => void conn.calls.push("setKeepAlive"),
+    close: () => void conn.calls.push("close"),
   };
   return conn as typeof conn & Deno.TcpConn;
-}
-
-/** An error of the system's, as a client that has left causes it. */
-export const gone = () =>
-  Object.assign(new Deno.errors.BrokenPipe("gone"), { code: "EPIPE" });
-
-/** What a client sends that never stops. */
-export function* endless(first: string, next: string) {
-  yield first;
-  while (true) yield next;
 }

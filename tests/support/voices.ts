@@ -1,15 +1,4 @@
-// What the programs say, and the bytes that it is.
-
-/** The bytes of `text` in UTF-8. */
-export const bytes = (text: string) => new TextEncoder().encode(text);
-
-/** The text that `data` is in UTF-8, byte order marks included. */
-export const textOf = (data: Uint8Array) =>
-  new TextDecoder("utf-8", { ignoreBOM: true }).decode(data);
-
-/** A line of the clock servers, and how many bytes it has. */
-export const TIME = /^(\d\d):(\d\d):(\d\d)\n$/;
-export const TICK = "15:04:05\n".length;
+// What the reverbs answer.
 
 /** The three voices of an echo. */
 export const voices = (shout: string) =>

@@ -1,0 +1,201 @@
+// The real scripts, as processes.
+
+import { assertEquals, assertStringIncludes } from "jsr:@std/assert@1";
+import { Client } from "./client.ts";
+import { within } from "./wait.ts";
+
+export const CLOCKS = ["clock1.ts", "clock2.ts"];
+export const REVERBS = ["reverb1.ts", "reverb2.ts"];
+export const SERVERS = [...CLOCKS, ...REVERBS];
+export const CLIENTS = ["netcat1.ts", "netcat2.ts"];
+export const SCRIPTS = [...SERVERS, ...CLIENTS];
+
+/** The folder of the scripts. */
+export const FOLDER = `${import.meta.dirname}/../..`;
+
+export const read = (name: string) => Deno.readTextFile(`${FOLDER}/${name}`);
+
+/** The text of a script, with `to` in the place of `from`. */
+export async function changed(script: string, from: string, to: string) {
+  const text = await read(script);
+  assertStringIncludes(text, from);
+  return text.replace(from, () => to);
+}
+
+/**
+ * What a child inherits: what Deno needs to find its cache, and no colours or
+ * other settings of whoever runs the tests.
+ */
+const INHERITED = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME"]
+  .concat("USERPROFILE", "LOCALAPPDATA", "SystemRoot", "TEMP");
+
+function environment(): Record<string, string> {
+  const env: Record<string, string> = { NO_COLOR: "1" };
+  for (const name of INHERITED) {
+    const value = Deno.env.get(name);
+    if (value !== undefined) env[name] = value;
+  }
+  return env;
+}
+
+/** What a stream has said so far. */
+class Transcript {
+  text = "";
+  readonly ended: Promise<void>;
+  #more = Promise.withResolvers<void>();
+
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
+    this.ended = this.#follow(stream);
+  }
+
+  async #follow(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
+    for await (const part of stream.pipeThrough(new TextDecoderStream())) {
+      this.text += part;
+      this.#more.resolve();
+      this.#more = Promise.withResolvers();
+    }
+    this.#more.promise.catch(() => {}); // perhaps nobody waits for more
+    this.#more.reject(new Error(`it ended after: ${this.text}`));
+  }
+
+  /** Waits until the text contains `part`. */
+  async shows(part: string) {
+    const shown = async () => {
+      while (!this.text.includes(part)) await this.#more.promise;
+    };
+    await within(20, shown(), () => this.text);
+  }
+}
+
+export interface Options {
+  /** What goes before the script. */
+  flags?: string[];
+  /** What the script says, if not what its file does. */
+  source?: string;
+  /** The folder that it is started in. */
+  cwd?: string;
+  env?: Record<string, string>;
+  /** What starts it, as "$@", where more than itself is needed. */
+  shell?: string;
+}
+
+/** A command as a process, with pipes for all that it reads and says. */
+export class Program implements AsyncDisposable {
+  readonly process: Deno.ChildProcess;
+  readonly stdout: Transcript;
+  readonly stderr: Transcript;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
+
+  constructor(command: string, args: string[], { cwd, env }: Options = {}) {
+    this.process = new Deno.Command(command, {
+      args,
+      cwd: cwd ?? FOLDER,
+      clearEnv: true,
+      env: { ...environment(), ...env },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.stdout = new Transcript(this.process.stdout);
+    this.stderr = new Transcript(this.process.stderr);
+    this.#stdin = this.process.stdin.getWriter();
+  }
+
+  /** Starts a script, which may use the network and nothing else. */
+  static script(name: string, args: unknown[] = [], options: Options = {}) {
+    const { flags = ["--allow-net"], source, shell } = options;
+    const file = source === undefined ? name : "-";
+    const run = ["run", "--no-prompt", ...flags, file, ...args.map(String)];
+    const program = shell
+      ? new Program("sh", ["-c", shell, "sh", Deno.execPath(), ...run], options)
+      : new Program(Deno.execPath(), run, options);
+    if (source !== undefined) {
+      program.type(source).then(() => program.endInput());
+    }
+    return program;
+  }
+
+  /** Types `text`; a program that does not read it any more loses it. */
+  async type(text: string) {
+    await this.#stdin.write(new TextEncoder().encode(text)).catch(() => {});
+  }
+
+  /** What ^D does. */
+  async endInput() {
+    await this.#stdin.close().catch(() => {});
+  }
+
+  /** Waits for its end: its status, and all that it has said. */
+  async end(seconds = 20) {
+    const said = () => this.stdout.text + this.stderr.text;
+    const { code } = await within(seconds, this.process.status, said);
+    await Promise.all([this.stdout.ended, this.stderr.ended]);
+    return { code, stdout: this.stdout.text, stderr: this.stderr.text };
+  }
+
+  async [Symbol.asyncDispose]() {
+    try {
+      this.process.kill("SIGKILL");
+    } catch {
+      // it has ended by itself
+    }
+    await this.endInput();
+    await this.end();
+  }
+}
+
+/** Runs a script to its end on `input`. */
+export async function run(
+  name: string,
+  args: unknown[],
+  options: Options = {},
+  input = "",
+) {
+  await using program = Program.script(name, args, options);
+  if (options.source === undefined) {
+    await program.type(input);
+    await program.endInput();
+  }
+  return await program.end();
+}
+
+/** A server that says where it listens. */
+export class Server implements AsyncDisposable {
+  constructor(readonly program: Program, readonly port: number) {}
+
+  static async start(name: string, options: Options = {}): Promise<Server> {
+    const program = Program.script(name, ["0"], options);
+    await program.stderr.shows("\n");
+    const [, port] = program.stderr.text.match(/port (\d+)\n$/) ?? [];
+    return new Server(program, Number(port));
+  }
+
+  connect = () => Client.connect(this.port);
+
+  /** Sends `data`, half-closes, and returns all that comes. */
+  async answer(data: string | Uint8Array, seconds = 20): Promise<string> {
+    using client = await this.connect();
+    await client.send(data);
+    await client.conn.closeWrite();
+    return await client.rest(seconds);
+  }
+
+  /** Checks that it is still running, and has said no more than `said`. */
+  async isWell(said = /^$/) {
+    const ended = await Promise.race([this.program.process.status, undefined]);
+    const { stdout, stderr } = this.program;
+    const more = stdout.text + stderr.text.replace(/.*\n/, "");
+    assertEquals([ended, more], [undefined, more.match(said)?.[0]]);
+  }
+
+  [Symbol.asyncDispose]() {
+    return this.program[Symbol.asyncDispose]();
+  }
+}
+
+/** Starts a client, and returns it with the server's end of its connection. */
+export async function startClient(name: string, options: Options = {}) {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const program = Program.script(name, [listener.addr.port], options);
+  return { program, server: new Client(await listener.accept()) };
+}

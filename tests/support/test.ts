@@ -1,0 +1,51 @@
+// Tests that start programs. Where that is not permitted, they are ignored.
+
+import { Options, Server } from "./program.ts";
+
+const PERMISSIONS = ["run", "net", "read", "env"] as const;
+
+/** What a test may need that not every machine has. */
+export interface Needs {
+  /** Linux, which tells what a process uses, and has a shell. */
+  linux?: boolean;
+  /** An address that nobody listens on. */
+  address?: { hostname: string; port: number };
+}
+
+function canListen(address: { hostname: string; port: number }): boolean {
+  try {
+    Deno.listen(address).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A test that starts programs and talks to them. */
+export function programTest(
+  name: string,
+  fn: () => Promise<void>,
+  { linux, address }: Needs = {},
+) {
+  const permitted = PERMISSIONS.every((name) =>
+    Deno.permissions.querySync({ name }).state === "granted"
+  );
+  const ignore = !permitted || (linux && Deno.build.os !== "linux") ||
+    (address && !canListen(address));
+  Deno.test({ name, ignore, fn });
+}
+
+/** A test of a running server, which must be well after it. */
+export function serverTest(
+  script: string,
+  name: string,
+  fn: (server: Server) => Promise<void>,
+  { linux, address, said, ...options }: Needs & Options & { said?: RegExp } =
+    {},
+) {
+  programTest(`${script} ${name}`, async () => {
+    await using server = await Server.start(script, options);
+    await fn(server);
+    await server.isWell(said);
+  }, { linux, address });
+}
