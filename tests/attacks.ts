@@ -140,7 +140,7 @@ function assertEchoed(text: string, shouts: string[]) {
 const differentLines = (count: number, longest: number) =>
   Array.from({ length: count }, (_, i) => {
     const length = (i * 7919) % longest;
-    return `line ${i} ${"aBcDeFgHiJ".repeat(longest / 10).slice(0, length)}`;
+    return `Line ${i} ${"aBcDeFgHiJ".repeat(longest / 10).slice(0, length)}`;
   });
 
 /** Lets a client of reverb2 read slowly, and checks that it gets every line. */

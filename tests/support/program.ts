@@ -135,7 +135,7 @@ export class Program implements AsyncDisposable {
 
   async [Symbol.asyncDispose]() {
     try {
-      this.process.kill("SIGKILL");
+      this.process.kill();
     } catch {
       // it has ended by itself
     }

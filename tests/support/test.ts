@@ -10,6 +10,8 @@ export interface Needs {
   linux?: boolean;
   /** An address that nobody listens on. */
   address?: { hostname: string; port: number };
+  /** A command that is installed. */
+  command?: string;
 }
 
 function canListen(address: { hostname: string; port: number }): boolean {
@@ -21,17 +23,23 @@ function canListen(address: { hostname: string; port: number }): boolean {
   }
 }
 
+function isInstalled(command: string): boolean {
+  const args = ["-c", `command -v ${command}`];
+  return new Deno.Command("sh", { args }).outputSync().success;
+}
+
 /** A test that starts programs and talks to them. */
 export function programTest(
   name: string,
   fn: () => Promise<void>,
-  { linux, address }: Needs = {},
+  { linux, address, command }: Needs = {},
 ) {
   const permitted = PERMISSIONS.every((name) =>
     Deno.permissions.querySync({ name }).state === "granted"
   );
   const ignore = !permitted || (linux && Deno.build.os !== "linux") ||
-    (address && !canListen(address));
+    (address && !canListen(address)) ||
+    (command !== undefined && !isInstalled(command));
   Deno.test({ name, ignore, fn });
 }
 

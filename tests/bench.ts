@@ -1,0 +1,111 @@
+// Loads the scripts at their default address, and prints what that takes: the
+// medians of three runs. Programs of the same names in a folder that is named,
+// such as the book's, are measured beside them, by turns.
+//
+//   deno task bench [FOLDER]
+
+import { Client } from "./support/client.ts";
+import { FOLDER } from "./support/program.ts";
+import { all, stopwatch, until } from "./support/wait.ts";
+
+const ADDRESS = { hostname: "127.0.0.1", port: 8000 };
+const connect = () => Client.connect(ADDRESS.port);
+
+/** Clients that send all their lines at once, and wait for all voices. */
+const echoes = (clients: number, lines: number) => () =>
+  all(clients, async () => {
+    using client = await connect();
+    const heard = client.skip(3 * lines * "\t 123456789012345\n".length);
+    await client.send("123456789012345\n".repeat(lines));
+    await heard;
+  });
+
+/** Clients that come all at once, and wait until they are told the time. */
+const ticks = (clients: number) => async () => {
+  const crowd = await all(clients, connect);
+  await all(clients, (i) => crowd[i].skip("15:04:05\n".length));
+  for (const client of crowd) client.conn.close();
+};
+
+/** A server that sends 2 GB to a client. */
+async function source() {
+  using listener = Deno.listen(ADDRESS);
+  using client = new Client(await listener.accept());
+  const block = new Uint8Array(1e6);
+  for (let i = 0; i < 2000; i++) await client.send(block);
+}
+
+const LOADS: [string, string, () => Promise<unknown>][] = [
+  ["reverb2", "1 client, 50,000 lines", echoes(1, 50_000)],
+  ["reverb2", "1 client, 100,000 lines", echoes(1, 100_000)],
+  ["reverb2", "100 clients, 1,000 lines each", echoes(100, 1000)],
+  ["reverb2", "5,000 clients, 20 lines each", echoes(5000, 20)],
+  ["clock2", "5,000 clients, told the time", ticks(5000)],
+  ["netcat1", "2 GB, to /dev/null", source],
+];
+
+const listens = () =>
+  connect().then((client) => client.conn.close()).then(() => true, () => false);
+
+/** Seconds that a load takes a program, and the most MB that it has had. */
+async function measure(
+  [command, ...args]: string[],
+  work: () => Promise<unknown>,
+) {
+  const start = () =>
+    new Deno.Command(command, {
+      args,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  if (work === source) {
+    const seconds = await stopwatch(() =>
+      Promise.all([work(), start().status])
+    );
+    return { seconds, megabytes: NaN };
+  }
+  const process = start();
+  await until(listens);
+  const seconds = await stopwatch(work);
+  const status = await new Deno.Command("cat", {
+    args: [`/proc/${process.pid}/status`],
+  }).output();
+  const [, peak] = new TextDecoder().decode(status.stdout)
+    .match(/VmHWM:\s+(\d+)/) ?? [];
+  process.kill();
+  await process.status;
+  return { seconds, megabytes: Number(peak) * 1024 / 1e6 };
+}
+
+const [folder] = Deno.args;
+for (const [script, name, work] of LOADS) {
+  const ours = [
+    Deno.execPath(),
+    "run",
+    "--allow-net",
+    `${FOLDER}/${script}.ts`,
+  ];
+  const commands = folder ? [ours, [`${folder}/${script}`]] : [ours];
+  const runs: { seconds: number; megabytes: number }[][] = commands.map(
+    () => [],
+  );
+  for (let i = 0; i < 3; i++) {
+    for (const [k, command] of commands.entries()) {
+      runs[k].push(await measure(command, work));
+    }
+  }
+  for (const [k, taken] of runs.entries()) {
+    const median = (key: "seconds" | "megabytes") =>
+      taken.map((run) => run[key]).sort((a, b) => a - b)[1];
+    // An echo takes two seconds by design.
+    const beyond = median("seconds") - (script === "reverb2" ? 2 : 0);
+    const memory = median("megabytes").toFixed();
+    console.log(
+      `${script}: ${name}`.padEnd(40),
+      k === 0 ? "ours  " : "theirs",
+      `${beyond.toFixed(2)} s`,
+      memory === "NaN" ? "" : `${memory} MB`,
+    );
+  }
+}
