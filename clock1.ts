@@ -21,11 +21,8 @@ async function main() {
 export async function handleConn(conn: Deno.Conn) {
   while (true) {
     const time = new Date().toTimeString().slice(0, 8); // "15:04:05"
-    try {
-      await writeAll(conn, `${time}\n`);
-    } catch {
-      break; // e.g., the client disconnected
-    }
+    const written = await writeAll(conn, `${time}\n`);
+    if (!written) break; // e.g., the client disconnected
     await sleep(1000);
   }
   conn.close();
@@ -63,10 +60,15 @@ export async function* connections(listener: Deno.TcpListener) {
   }
 }
 
-/** Writes all of `text`: one `conn.write` may write only a part of it. */
-async function writeAll(conn: Deno.Conn, text: string) {
+/** Writes all of `text`, and returns whether that has succeeded. */
+async function writeAll(conn: Deno.Conn, text: string): Promise<boolean> {
   let rest = new TextEncoder().encode(text);
-  while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
+  while (rest.length > 0) {
+    const n = await conn.write(rest).catch(() => null); // it may write a part
+    if (n === null) return false;
+    rest = rest.subarray(n);
+  }
+  return true;
 }
 
 /** The sleeps under way, by the millisecond in which they end. */

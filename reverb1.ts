@@ -142,18 +142,20 @@ export class LineWriter {
   async #writeWaiting() {
     const lines = this.#waiting;
     this.#waiting = "";
-    try {
-      await writeAll(this.#conn, lines);
-    } catch {
-      this.failed = true; // e.g., the client disconnected
-    }
+    const written = await writeAll(this.#conn, lines);
+    if (!written) this.failed = true;
   }
 }
 
-/** Writes all of `text`: one `conn.write` may write only a part of it. */
-async function writeAll(conn: Deno.Conn, text: string) {
+/** Writes all of `text`, and returns whether that has succeeded. */
+async function writeAll(conn: Deno.Conn, text: string): Promise<boolean> {
   let rest = new TextEncoder().encode(text);
-  while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
+  while (rest.length > 0) {
+    const n = await conn.write(rest).catch(() => null); // it may write a part
+    if (n === null) return false;
+    rest = rest.subarray(n);
+  }
+  return true;
 }
 
 /** The sleeps under way, by the millisecond in which they end. */

@@ -205,18 +205,18 @@ Deno.test("an accept that fails is tried again", async () => {
   assertEquals(said, ["accept: Too many open files"]);
 });
 
-const pasted =
-  "a pasted file runs, at its default address, with no more permission";
+const pasted = "a copied file runs alone, with the permission for its address";
 programTest(pasted, async () => {
-  // The import map stands for JSR, from where a pasted file gets its import.
+  const cwd = await Deno.makeTempDir();
+  // The import map stands for JSR, from where a copied file gets its import.
   const flags = ["--no-config", `--import-map=${FOLDER}/deno.json`]
     .concat("--allow-net=127.0.0.1:8000");
-  const paste = async (script: string) => {
-    const source = await read(script);
-    return Program.script(script, [], { source, flags, cwd: "/" });
+  const copied = async (script: string) => {
+    await Deno.copyFile(`${FOLDER}/${script}`, `${cwd}/${script}`);
+    return Program.script(script, [], { flags, cwd });
   };
   for (const script of SERVERS) {
-    await using server = await paste(script);
+    await using server = await copied(script);
     await server.stderr.shows("listening on 127.0.0.1 port 8000\n");
     using client = await Client.connect(8000);
     await client.send("Hello\n");
@@ -225,9 +225,10 @@ programTest(pasted, async () => {
   }
   for (const script of CLIENTS) {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 8000 });
-    await using program = await paste(script);
+    await using program = await copied(script);
     using client = new Client(await listener.accept());
     await client.send("Hello\n");
     await program.stdout.shows("Hello\n");
   }
+  await Deno.remove(cwd, { recursive: true });
 }, { address: { hostname: "127.0.0.1", port: 8000 } });

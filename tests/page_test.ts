@@ -63,7 +63,7 @@ async function startNaive() {
   const [source] = await blocks("ts");
   const listen = 'Deno.listen({ hostname: "127.0.0.1", port: 8000 })';
   assertStringIncludes(source, listen);
-  const flags = (await read("README.md")).match(/(--\S+ )+(?=naive.ts)/)![0];
+  const flags = (await read("README.md")).match(/(--\S+ )+(?=naive.ts;)/)![0];
   return await Server.start("naive.ts", {
     flags: flags.trim().split(" "),
     source: `const listener = ${listen.replace("8000", "0")};

@@ -2,7 +2,7 @@
 
 import { Options, Server } from "./program.ts";
 
-const PERMISSIONS = ["run", "net", "read", "env"] as const;
+const PERMISSIONS = ["run", "net", "read", "write", "env"] as const;
 
 /** What a test may need that not every machine has. */
 export interface Needs {
