@@ -30,7 +30,7 @@ export async function handleConn(conn: Deno.Conn) {
 
 /** Go's `net.Listen`, and its `log.Fatal` where that fails. */
 function listen() {
-  // The backlog is how many clients may wait to be accepted: as many as in Go.
+  // The backlog is how many clients may wait to be accepted: Go's, on Linux.
   const options = { hostname, port: Number(port), tcpBacklog: 4096 };
   try {
     const listener = Deno.listen(options);
@@ -43,8 +43,8 @@ function listen() {
 }
 
 /**
- * Yields the connections that `listener` accepts. The listener's own iterator ends
- * at the first accept that fails; this one begins anew.
+ * Yields the connections that `listener` accepts. The listener's own iterator
+ * throws when an accept fails; this one goes on.
  */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
@@ -52,7 +52,7 @@ export async function* connections(listener: Deno.TcpListener) {
       for await (const conn of listener) yield conn;
       return; // the listener was closed
     } catch (error) {
-      // This client has left already, and the next one need not wait.
+      // A client that left before it was accepted: take the next one at once.
       if (error instanceof Deno.errors.NotConnected) continue;
       console.error(`accept: ${(error as Error).message}`);
       await sleep(100); // e.g., too many open files: some may soon be closed

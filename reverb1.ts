@@ -46,7 +46,7 @@ export async function echo(out: LineWriter, shout: string, delay: number) {
 
 /** Go's `net.Listen`, and its `log.Fatal` where that fails. */
 function listen() {
-  // The backlog is how many clients may wait to be accepted: as many as in Go.
+  // The backlog is how many clients may wait to be accepted: Go's, on Linux.
   const options = { hostname, port: Number(port), tcpBacklog: 4096 };
   try {
     const listener = Deno.listen(options);
@@ -59,8 +59,8 @@ function listen() {
 }
 
 /**
- * Yields the connections that `listener` accepts. The listener's own iterator ends
- * at the first accept that fails; this one begins anew.
+ * Yields the connections that `listener` accepts. The listener's own iterator
+ * throws when an accept fails; this one goes on.
  */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
@@ -68,7 +68,7 @@ export async function* connections(listener: Deno.TcpListener) {
       for await (const conn of listener) yield conn;
       return; // the listener was closed
     } catch (error) {
-      // This client has left already, and the next one need not wait.
+      // A client that left before it was accepted: take the next one at once.
       if (error instanceof Deno.errors.NotConnected) continue;
       console.error(`accept: ${(error as Error).message}`);
       await sleep(100); // e.g., too many open files: some may soon be closed
@@ -76,7 +76,7 @@ export async function* connections(listener: Deno.TcpListener) {
   }
 }
 
-/** Characters of the longest line, with its "\n": as for Go's `bufio.Scanner`. */
+/** Characters of the longest line, with its "\n". (Go's limit is in bytes.) */
 const MAX_LINE = 64 * 1024;
 
 /**
@@ -89,8 +89,8 @@ export function lines(conn: Deno.Conn): ReadableStream<string> {
 }
 
 /**
- * Yields text that ends where a line ends, and keeps what comes after that until
- * the rest of its line has come: at most `MAX_LINE` characters.
+ * Yields text of whole lines, and keeps a line that has only begun, of less than
+ * `MAX_LINE` characters, until the rest of it has come.
  */
 async function* wholeLines(conn: Deno.Conn) {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // keep a BOM
@@ -101,7 +101,7 @@ async function* wholeLines(conn: Deno.Conn) {
     // Not from `conn.readable`, which closes `conn` when the client's input ends.
     const n = await conn.read(free).catch(() => null);
     if (n === null) {
-      yield text + decoder.decode(); // a last line needs no end
+      yield text + decoder.decode(); // the last line may lack its "\n"
       return;
     }
     text += decoder.decode(buffer.subarray(0, n), { stream: true });
@@ -111,7 +111,7 @@ async function* wholeLines(conn: Deno.Conn) {
   }
 }
 
-/** Writes the lines of all echoes of a client, so that each of them stays whole. */
+/** Writes a client's lines, one write at a time, so that each line stays whole. */
 export class LineWriter {
   failed = false; // whether a write has failed: the client has left
 
@@ -131,7 +131,7 @@ export class LineWriter {
 
   /** Resolves when `line` is written, or when that has failed. */
   write(line: string): Promise<void> {
-    // The first line to wait starts the next write, and the others go with it.
+    // The first line to wait arranges the next write; the others go with it.
     if (this.#waiting === "") {
       this.#lastWrite = this.#lastWrite.then(() => this.#writeWaiting());
     }

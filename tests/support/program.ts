@@ -136,8 +136,9 @@ export class Program implements AsyncDisposable {
   async [Symbol.asyncDispose]() {
     try {
       this.process.kill();
+      this.process.kill("SIGCONT"); // if a test has stopped it
     } catch {
-      // it has ended by itself
+      // it has ended already
     }
     await this.endInput();
     await this.end();
