@@ -3,8 +3,8 @@
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { handleConn, sleep } from "../clock2.ts";
 import { memoryConn } from "./support/memory_conn.ts";
-import { CLOCKS } from "./support/program.ts";
-import { serverTest } from "./support/test.ts";
+import { CLOCKS, run } from "./support/program.ts";
+import { programTest, serverTest } from "./support/test.ts";
 import { all, delay, stopwatch } from "./support/wait.ts";
 
 const TICK = "15:04:05\n".length;
@@ -82,4 +82,24 @@ Deno.test("a sleep is never shorter than it was asked to be", async () => {
     if (took < ms) short.push(`${took} of ${ms} ms`);
   });
   assertEquals(short, []);
+});
+
+Deno.test("sleeps of one moment share their timers", async () => {
+  const sleeps = Array.from({ length: 1000 }, () => sleep(10));
+  const timers = new Set(sleeps).size; // one for each millisecond that it took
+  assert(timers < 500, `${timers} timers`);
+  await Promise.all(sleeps);
+});
+
+programTest("a sleep that is over leaves nothing behind", async () => {
+  const source = `import { sleep } from "./clock2.ts";
+    const slept = new WeakRef(sleep(1));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    gc();
+    console.log(slept.deref());`;
+  const { stdout } = await run("-", [], {
+    source,
+    flags: ["--v8-flags=--expose-gc"],
+  });
+  assertEquals(stdout, "undefined\n");
 });

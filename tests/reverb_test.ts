@@ -51,6 +51,12 @@ for (const [i, script] of REVERBS.entries()) {
     assertEquals(conn.calls, ["setNoDelay", "setKeepAlive", "close"]);
   });
 
+  Deno.test(`${script} closes when all is written`, async () => {
+    const conn = memoryConn(["Hello\n"], { part: 1 });
+    await handleConn(conn);
+    assertEquals(conn.text(), answer("Hello"));
+  });
+
   Deno.test(`${script} is silent when the client has left before`, async () => {
     const conn = memoryConn();
     conn.setNoDelay = () => {
