@@ -30,7 +30,7 @@ export async function handleConn(conn: Deno.Conn) {
 
 /** Go's `net.Listen`, and its `log.Fatal` where that fails. */
 function listen() {
-  // The backlog is how many clients may wait to be accepted: Go's, on Linux.
+  // The backlog, how many clients may wait to be accepted, is Go's on Linux.
   const options = { hostname, port: Number(port), tcpBacklog: 4096 };
   try {
     const listener = Deno.listen(options);

@@ -46,7 +46,7 @@ export async function echo(out: LineWriter, shout: string, delay: number) {
 
 /** Go's `net.Listen`, and its `log.Fatal` where that fails. */
 function listen() {
-  // The backlog is how many clients may wait to be accepted: Go's, on Linux.
+  // The backlog, how many clients may wait to be accepted, is Go's on Linux.
   const options = { hostname, port: Number(port), tcpBacklog: 4096 };
   try {
     const listener = Deno.listen(options);
@@ -89,7 +89,7 @@ export function lines(conn: Deno.Conn): ReadableStream<string> {
 }
 
 /**
- * Yields text of whole lines, and keeps a line that has only begun, of less than
+ * Yields text of whole lines, and keeps a line that has only begun, of fewer than
  * `MAX_LINE` characters, until the rest of it has come.
  */
 async function* wholeLines(conn: Deno.Conn) {
