@@ -90,7 +90,7 @@ for (
     await netcat.endInput(); // ^D
     const { code, stdout } = await netcat.end();
     assertEquals([code, stdout], [0, heard]);
-    await server.isWell();
+    await server.stop();
   });
 }
 
@@ -125,7 +125,7 @@ async function clients(port: number): Promise<string[]> {
 /** Runs a command of the page, where `deno` is this Deno, for some seconds. */
 const shell = (command: string) => {
   const script = `deno() { "${Deno.execPath()}" "$@"; }\n${command}`;
-  return new Program("timeout", ["20", "sh", "-c", script]);
+  return new Program("timeout", ["60", "sh", "-c", script]);
 };
 
 /** With what each of them ends the naive program: the table's second column. */
@@ -153,11 +153,13 @@ programTest("reverb2 outlives all of them", async () => {
   assertEquals(stdout, echoes.join(""));
   for (const command of [two, three, five]) {
     await using client = shell(command);
-    const { stdout, stderr } = await client.end();
+    const { code, stdout, stderr } = await client.end();
     assertEquals([stdout, stderr], ["", ""]);
+    assert(code !== 124, "it was made to wait"); // until `timeout` ended it
   }
-  assertEquals(waits.stdout.text, "");
-  await server.isWell();
+  const ended = await Promise.race([waits.process.status, undefined]);
+  assertEquals(ended, undefined); // it is made to wait
+  await server.stop();
 }, needs);
 
 programTest("a word less in reverb1 loses voices", async () => {
@@ -182,5 +184,5 @@ programTest("an ordinary echo server is one line", async () => {
   const source = text.replace(handleConn, () => ordinary);
   await using server = await Server.start("reverb2.ts", { source });
   assertEquals(await server.answer("Hello\nWorld\n"), "Hello\nWorld\n");
-  await server.isWell();
+  await server.stop();
 });

@@ -55,6 +55,7 @@ for (const [i, script] of REVERBS.entries()) {
     const conn = memoryConn(["Hello\n"], { part: 1 });
     await handleConn(conn);
     assertEquals(conn.text(), answer("Hello"));
+    assertEquals(conn.calls.at(-1), "close");
   });
 
   Deno.test(`${script} is silent when the client has left before`, async () => {

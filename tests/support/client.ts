@@ -26,16 +26,16 @@ export class Client {
   }
 
   /** The next `length` characters, or as many as come before the end. */
-  async receive(length: number, seconds = 20): Promise<string> {
-    await within(seconds, this.#fill(length), () => this.#text);
+  async receive(length: number): Promise<string> {
+    await within(20, this.#fill(length), () => this.#text);
     const text = this.#text.slice(0, length);
     this.#text = this.#text.slice(length);
     return text;
   }
 
   /** All that comes until the server closes the connection. */
-  rest(seconds = 20): Promise<string> {
-    return this.receive(Infinity, seconds);
+  rest(): Promise<string> {
+    return this.receive(Infinity);
   }
 
   async #fill(length: number) {

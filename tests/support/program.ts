@@ -1,6 +1,10 @@
 // The real scripts, as processes.
 
-import { assertEquals, assertStringIncludes } from "jsr:@std/assert@1";
+import {
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "jsr:@std/assert@1";
 import { Client } from "./client.ts";
 import { within } from "./wait.ts";
 
@@ -86,7 +90,11 @@ export class Program implements AsyncDisposable {
   readonly stderr: Transcript;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
 
-  constructor(command: string, args: string[], { cwd, env }: Options = {}) {
+  constructor(
+    command: string,
+    args: string[],
+    { cwd, env }: Pick<Options, "cwd" | "env"> = {},
+  ) {
     this.process = new Deno.Command(command, {
       args,
       cwd: cwd ?? FOLDER,
@@ -126,20 +134,25 @@ export class Program implements AsyncDisposable {
   }
 
   /** Waits for its end: its status, and all that it has said. */
-  async end(seconds = 20) {
-    const said = () => this.stdout.text + this.stderr.text;
-    const { code } = await within(seconds, this.process.status, said);
-    await Promise.all([this.stdout.ended, this.stderr.ended]);
-    return { code, stdout: this.stdout.text, stderr: this.stderr.text };
+  async end(seconds = 30) {
+    const { process: { status }, stdout, stderr } = this;
+    const ended = Promise.all([status, stdout.ended, stderr.ended]);
+    const said = () => stdout.text + stderr.text;
+    const [{ code }] = await within(seconds, ended, said);
+    return { code, stdout: stdout.text, stderr: stderr.text };
   }
 
-  async [Symbol.asyncDispose]() {
+  kill() {
     try {
       this.process.kill();
       this.process.kill("SIGCONT"); // if a test has stopped it
     } catch {
       // it has ended already
     }
+  }
+
+  async [Symbol.asyncDispose]() {
+    this.kill();
     await this.endInput();
     await this.end();
   }
@@ -166,7 +179,12 @@ export class Server implements AsyncDisposable {
 
   static async start(name: string, options: Options = {}): Promise<Server> {
     const program = Program.script(name, ["0"], options);
-    await program.stderr.shows("\n");
+    try {
+      await program.stderr.shows("\n");
+    } catch (error) {
+      program.kill();
+      throw error;
+    }
     const [, port] = program.stderr.text.match(/port (\d+)\n$/) ?? [];
     return new Server(program, Number(port));
   }
@@ -174,19 +192,19 @@ export class Server implements AsyncDisposable {
   connect = () => Client.connect(this.port);
 
   /** Sends `data`, half-closes, and returns all that comes. */
-  async answer(data: string | Uint8Array, seconds = 20): Promise<string> {
+  async answer(data: string): Promise<string> {
     using client = await this.connect();
     await client.send(data);
     await client.conn.closeWrite();
-    return await client.rest(seconds);
+    return await client.rest();
   }
 
-  /** Checks that it is still running, and has said no more than `said`. */
-  async isWell(said = /^$/) {
-    const ended = await Promise.race([this.program.process.status, undefined]);
-    const { stdout, stderr } = this.program;
-    const more = stdout.text + stderr.text.replace(/.*\n/, "");
-    assertEquals([ended, more], [undefined, more.match(said)?.[0]]);
+  /** Ends it; it must be running still, and have said no more than `said`. */
+  async stop(said = /^$/) {
+    this.program.kill();
+    const { code, stdout, stderr } = await this.program.end();
+    assertMatch(stdout + stderr.replace(/.*\n/, ""), said);
+    assertEquals(code, 128 + 15, "it has ended by itself");
   }
 
   [Symbol.asyncDispose]() {
@@ -198,5 +216,6 @@ export class Server implements AsyncDisposable {
 export async function startClient(name: string, options: Options = {}) {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const program = Program.script(name, [listener.addr.port], options);
-  return { program, server: new Client(await listener.accept()) };
+  const conn = await within(20, listener.accept(), () => program.stderr.text);
+  return { program, server: new Client(conn) };
 }

@@ -5,7 +5,7 @@ import { Options, Server } from "./program.ts";
 const PERMISSIONS = ["run", "net", "read", "write", "env"] as const;
 
 /** What a test may need that not every machine has. */
-export interface Needs {
+interface Needs {
   /** Linux, which tells what a process uses, and has a shell. */
   linux?: boolean;
   /** An address that nobody listens on. */
@@ -43,17 +43,17 @@ export function programTest(
   Deno.test({ name, ignore, fn });
 }
 
-/** A test of a running server, which must be well after it. */
+/** A test of a running server, which must be running after it. */
 export function serverTest(
   script: string,
   name: string,
   fn: (server: Server) => Promise<void>,
-  { linux, address, said, ...options }: Needs & Options & { said?: RegExp } =
+  { linux, said, ...options }: Options & { linux?: boolean; said?: RegExp } =
     {},
 ) {
   programTest(`${script} ${name}`, async () => {
     await using server = await Server.start(script, options);
     await fn(server);
-    await server.isWell(said);
-  }, { linux, address });
+    await server.stop(said);
+  }, { linux });
 }

@@ -23,14 +23,11 @@ export async function within<T>(
   }
 }
 
-/** Waits until `holds`; throws if that takes more than `seconds`. */
-export async function until(
-  holds: () => boolean | Promise<boolean>,
-  seconds = 20,
-) {
-  const end = performance.now() + seconds * 1000;
+/** Waits until `holds`; throws if that takes more than 20 seconds. */
+export async function until(holds: () => boolean | Promise<boolean>) {
+  const end = performance.now() + 20_000;
   while (!await holds()) {
-    if (performance.now() > end) throw new Error(`not so after ${seconds} s`);
+    if (performance.now() > end) throw new Error("not so after 20 s");
     await delay(20);
   }
 }
