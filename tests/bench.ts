@@ -5,6 +5,7 @@
 //   deno task bench [FOLDER]
 
 import { Client } from "./support/client.ts";
+import { peakOf } from "./support/linux.ts";
 import { FOLDER } from "./support/program.ts";
 import { all, stopwatch, until } from "./support/wait.ts";
 
@@ -15,9 +16,7 @@ const connect = () => Client.connect(ADDRESS.port);
 const echoes = (clients: number, lines: number) => () =>
   all(clients, async () => {
     using client = await connect();
-    const heard = client.skip(3 * lines * "\t 123456789012345\n".length);
-    await client.send("123456789012345\n".repeat(lines));
-    await heard;
+    await client.burst("123456789012345", lines);
   });
 
 /** Clients that come all at once, and wait until they are told the time. */
@@ -68,14 +67,10 @@ async function measure(
   const process = start();
   await until(listens);
   const seconds = await stopwatch(work);
-  const status = await new Deno.Command("cat", {
-    args: [`/proc/${process.pid}/status`],
-  }).output();
-  const [, peak] = new TextDecoder().decode(status.stdout)
-    .match(/VmHWM:\s+(\d+)/) ?? [];
+  const megabytes = await peakOf(process.pid);
   process.kill();
   await process.status;
-  return { seconds, megabytes: Number(peak) * 1024 / 1e6 };
+  return { seconds, megabytes };
 }
 
 const [folder] = Deno.args;

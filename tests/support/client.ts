@@ -58,6 +58,13 @@ export class Client {
     }
   }
 
+  /** Sends `line` `count` times at once, and waits for all its voices. */
+  async burst(line: string, count: number) {
+    const heard = this.skip(3 * count * `\t ${line}\n`.length);
+    await this.send(`${line}\n`.repeat(count));
+    await heard;
+  }
+
   /** Sends `data` again and again, until the connection breaks. */
   async flood(data: string) {
     try {

@@ -191,6 +191,10 @@ export class Server implements AsyncDisposable {
 
   connect = () => Client.connect(this.port);
 
+  get pid() {
+    return this.program.process.pid;
+  }
+
   /** Sends `data`, half-closes, and returns all that comes. */
   async answer(data: string): Promise<string> {
     using client = await this.connect();
