@@ -19,13 +19,13 @@ async function main() {
 
 /** Sends the time to `conn` every second, until a write fails. */
 export async function handleConn(conn: Deno.Conn) {
+  using _ = conn; // Go's `defer c.Close()`
   while (true) {
     const time = new Date().toTimeString().slice(0, 8); // "15:04:05"
     const written = await writeAll(conn, `${time}\n`);
     if (!written) break; // e.g., the client disconnected
     await sleep(1000);
   }
-  conn.close();
 }
 
 /** Go's `net.Listen`, and its `log.Fatal` where that fails. */
@@ -49,12 +49,15 @@ function listen() {
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
     try {
-      for await (const conn of listener) yield conn;
-      return; // the listener was closed
+      const conn = await listener.accept();
+      conn.close = conn[Symbol.dispose]; // a second close does no harm, as in Go
+      yield conn;
     } catch (error) {
-      // A client that left before it was accepted: take the next one at once.
-      if (error instanceof Deno.errors.NotConnected) continue;
-      console.error(`accept: ${(error as Error).message}`);
+      if (error instanceof Deno.errors.BadResource) return; // it was closed
+      const { code, message } = error as Error & { code: string };
+      // That client has left already: Linux; macOS and Windows; BSD.
+      if (["ENOTCONN", "EINVAL", "ECONNABORTED"].includes(code)) continue;
+      console.error(`accept: ${message}`);
       await sleep(100); // e.g., too many open files: some may soon be closed
     }
   }
@@ -71,19 +74,15 @@ async function writeAll(conn: Deno.Conn, text: string): Promise<boolean> {
   return true;
 }
 
-/** The sleeps under way, by the millisecond in which they end. */
+/** The sleeps under way, by the millisecond of their end: few timers for many. */
 const sleeps = new Map<number, Promise<void>>();
 
-/**
- * Go's `time.Sleep`, of `ms` milliseconds. Sleeps that end in the same millisecond
- * share a timer: with thousands of them, timers would be most of the work.
- */
+/** Go's `time.Sleep`, of `ms` milliseconds, to within one. */
 export function sleep(ms: number): Promise<void> {
-  const now = performance.now();
-  const end = Math.ceil(now + ms);
+  const end = Math.floor(performance.now()) + ms;
   let slept = sleeps.get(end);
   if (!slept) {
-    slept = new Promise((resolve) => setTimeout(resolve, Math.ceil(end - now)));
+    slept = new Promise((resolve) => setTimeout(resolve, ms));
     slept.then(() => sleeps.delete(end));
     sleeps.set(end, slept);
   }

@@ -7,7 +7,7 @@
 //                                                 HELLO?
 //                                                 Hello?
 //                                                 hello?
-//                                        ^D
+//                                        ^D (on Windows ^Z and Enter)
 // When stdin ends, netcat2 ends at once, even if answers are still to come.
 // To connect elsewhere: deno run --allow-net netcat2.ts [[host] port]
 

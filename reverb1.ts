@@ -27,12 +27,12 @@ async function main() {
 
 /** Echoes the lines of `conn`, one after the other, and closes it. */
 export async function handleConn(conn: Deno.TcpConn) {
+  using _ = conn; // Go's `defer c.Close()`
   const out = new LineWriter(conn);
   for await (const line of lines(conn)) {
     if (out.failed) break; // e.g., the client disconnected
     await echo(out, line, 1000);
   }
-  conn.close();
 }
 
 /** Writes `shout` loudly, as it is, and quietly, `delay` milliseconds apart. */
@@ -65,12 +65,15 @@ function listen() {
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
     try {
-      for await (const conn of listener) yield conn;
-      return; // the listener was closed
+      const conn = await listener.accept();
+      conn.close = conn[Symbol.dispose]; // a second close does no harm, as in Go
+      yield conn;
     } catch (error) {
-      // A client that left before it was accepted: take the next one at once.
-      if (error instanceof Deno.errors.NotConnected) continue;
-      console.error(`accept: ${(error as Error).message}`);
+      if (error instanceof Deno.errors.BadResource) return; // it was closed
+      const { code, message } = error as Error & { code: string };
+      // That client has left already: Linux; macOS and Windows; BSD.
+      if (["ENOTCONN", "EINVAL", "ECONNABORTED"].includes(code)) continue;
+      console.error(`accept: ${message}`);
       await sleep(100); // e.g., too many open files: some may soon be closed
     }
   }
@@ -101,7 +104,8 @@ async function* wholeLines(conn: Deno.Conn) {
     // Not from `conn.readable`, which closes `conn` when the client's input ends.
     const n = await conn.read(free).catch(() => null);
     if (n === null) {
-      yield text + decoder.decode(); // the last line may lack its "\n"
+      text += decoder.decode();
+      if (text !== "") yield `${text}\n`; // the last line may lack its end
       return;
     }
     text += decoder.decode(buffer.subarray(0, n), { stream: true });
@@ -122,8 +126,8 @@ export class LineWriter {
   constructor(conn: Deno.TcpConn) {
     this.#conn = conn;
     try {
-      conn.setNoDelay(); // both as Go's net package does
-      conn.setKeepAlive();
+      conn.setNoDelay(); // what is written leaves at once, as in Go
+      conn.setKeepAlive(); // a client that is silent for hours is asked to answer
     } catch {
       // The client has left already.
     }
@@ -131,11 +135,11 @@ export class LineWriter {
 
   /** Resolves when `line` is written, or when that has failed. */
   write(line: string): Promise<void> {
-    // The first line to wait arranges the next write; the others go with it.
-    if (this.#waiting === "") {
-      this.#lastWrite = this.#lastWrite.then(() => this.#writeWaiting());
-    }
     this.#waiting += line;
+    this.#lastWrite = this.#lastWrite.then(() => {
+      // Perhaps the write before has taken this line with others.
+      if (this.#waiting !== "") return this.#writeWaiting();
+    });
     return this.#lastWrite;
   }
 
@@ -158,19 +162,15 @@ async function writeAll(conn: Deno.Conn, text: string): Promise<boolean> {
   return true;
 }
 
-/** The sleeps under way, by the millisecond in which they end. */
+/** The sleeps under way, by the millisecond of their end: few timers for many. */
 const sleeps = new Map<number, Promise<void>>();
 
-/**
- * Go's `time.Sleep`, of `ms` milliseconds. Sleeps that end in the same millisecond
- * share a timer: with thousands of them, timers would be most of the work.
- */
+/** Go's `time.Sleep`, of `ms` milliseconds, to within one. */
 export function sleep(ms: number): Promise<void> {
-  const now = performance.now();
-  const end = Math.ceil(now + ms);
+  const end = Math.floor(performance.now()) + ms;
   let slept = sleeps.get(end);
   if (!slept) {
-    slept = new Promise((resolve) => setTimeout(resolve, Math.ceil(end - now)));
+    slept = new Promise((resolve) => setTimeout(resolve, ms));
     slept.then(() => sleeps.delete(end));
     sleeps.set(end, slept);
   }
