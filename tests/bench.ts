@@ -1,5 +1,5 @@
 // Loads the scripts at their default address, and prints what that takes: the
-// medians of three runs. Programs of the same names in a folder that is named,
+// medians of three runs. Of the seconds of reverb2, an echo takes two by design. Programs of the same names in a folder that is named,
 // such as the book's, are measured beside them, by turns.
 //
 //   deno task bench [FOLDER]
@@ -46,25 +46,28 @@ const LOADS: [string, string, () => Promise<unknown>][] = [
 const listens = () =>
   connect().then((client) => client.conn.close()).then(() => true, () => false);
 
-/** Seconds that a load takes a program, and the most MB that it has had. */
-async function measure(
-  [command, ...args]: string[],
-  work: () => Promise<unknown>,
-) {
-  const start = () =>
-    new Deno.Command(command, {
-      args,
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-  if (work === source) {
-    const seconds = await stopwatch(() =>
-      Promise.all([work(), start().status])
-    );
-    return { seconds, megabytes: NaN };
+function fail(message: string): never {
+  console.error(message);
+  Deno.exit(1);
+}
+
+/** Starts a program that says nothing and is told nothing. */
+function start([command, ...args]: string[]) {
+  try {
+    const [stdin, stdout, stderr] = Array<"null">(3).fill("null");
+    return new Deno.Command(command, { args, stdin, stdout, stderr }).spawn();
+  } catch (error) {
+    fail(`${command}: ${(error as Error).message}`);
   }
-  const process = start();
+}
+
+/** Seconds that a load takes a program, and the most MB that it has had. */
+async function measure(command: string[], work: () => Promise<unknown>) {
+  if (work === source) {
+    const both = () => Promise.all([work(), start(command).status]);
+    return { seconds: await stopwatch(both), megabytes: NaN };
+  }
+  const process = start(command);
   await until(listens);
   const seconds = await stopwatch(work);
   const megabytes = await peakOf(process.pid);
@@ -73,34 +76,23 @@ async function measure(
   return { seconds, megabytes };
 }
 
+if (await listens()) fail("another program listens on 127.0.0.1 port 8000");
 const [folder] = Deno.args;
 for (const [script, name, work] of LOADS) {
-  const ours = [
-    Deno.execPath(),
-    "run",
-    "--allow-net",
-    `${FOLDER}/${script}.ts`,
-  ];
-  const commands = folder ? [ours, [`${folder}/${script}`]] : [ours];
-  const runs: { seconds: number; megabytes: number }[][] = commands.map(
-    () => [],
-  );
+  const file = `${FOLDER}/${script}.ts`;
+  const commands = { ours: [Deno.execPath(), "run", "--allow-net", file] };
+  if (folder) Object.assign(commands, { theirs: [`${folder}/${script}`] });
+  const runs: (Awaited<ReturnType<typeof measure>> & { whose: string })[] = [];
   for (let i = 0; i < 3; i++) {
-    for (const [k, command] of commands.entries()) {
-      runs[k].push(await measure(command, work));
+    for (const [whose, command] of Object.entries(commands)) {
+      runs.push({ whose, ...await measure(command, work) });
     }
   }
-  for (const [k, taken] of runs.entries()) {
+  for (const whose of Object.keys(commands)) {
     const median = (key: "seconds" | "megabytes") =>
-      taken.map((run) => run[key]).sort((a, b) => a - b)[1];
-    // An echo takes two seconds by design.
-    const beyond = median("seconds") - (script === "reverb2" ? 2 : 0);
-    const memory = median("megabytes").toFixed();
-    console.log(
-      `${script}: ${name}`.padEnd(40),
-      k === 0 ? "ours  " : "theirs",
-      `${beyond.toFixed(2)} s`,
-      memory === "NaN" ? "" : `${memory} MB`,
-    );
+      runs.filter((run) => run.whose === whose).map((run) => run[key])
+        .sort((a, b) => a - b)[1].toFixed(2);
+    const what = `${script}: ${name}, ${whose}:`.padEnd(48);
+    console.log(`${what} ${median("seconds")} s, ${median("megabytes")} MB`);
   }
 }

@@ -4,52 +4,56 @@
 import { assert, assertEquals } from "jsr:@std/assert@1";
 import { lines } from "../reverb2.ts";
 import { memoryConn } from "./support/memory_conn.ts";
+import { test } from "./support/test.ts";
 
 const linesOf = (chunks: Iterable<string | Uint8Array>): Promise<string[]> =>
   Array.fromAsync(lines(memoryConn(chunks)));
 
 const bytes = (text: string) => new TextEncoder().encode(text);
+const cut = (text: string) => [...bytes(text)].map((b) => Uint8Array.of(b));
+const ODD = Uint8Array.of(97, 255, 195);
 const LONGEST = 65_535; // characters, without the "\n"
 
 const cases: [string, (string | Uint8Array)[], string[]][] = [
   ["LF or CRLF ends a line", ["a\nb\r\nc\rd\n"], ["a", "b", "c\rd"]],
   ["an empty line is a line", ["\n\r\n\n"], ["", "", ""]],
   ["a last line needs no end", ["a\nb"], ["a", "b"]],
+  ["a last line loses its CR, too", ["a\nb\r"], ["a", "b"]],
   ["an empty input has no line", [], []],
   ["a CR and its LF may come apart", ["a\r", "\nb\n"], ["a", "b"]],
   ["byte order marks stay", ["\ufeffa\n\ufeffb\n"], ["\ufeffa", "\ufeffb"]],
-  [
-    "a cut character is joined",
-    [...bytes("€👋\n")].map((b) => Uint8Array.of(b)),
-    [
-      "€👋",
-    ],
-  ],
-  ["bytes that are no UTF-8 are U+FFFD", [Uint8Array.of(97, 255, 195, 10)], [
-    "a\ufffd\ufffd",
-  ]],
-  ["a character that the input cuts off is U+FFFD", [Uint8Array.of(97, 195)], [
-    "a\ufffd",
-  ]],
+  ["a cut character is joined", cut("€👋\n"), ["€👋"]],
+  ["bytes that are no UTF-8 are U+FFFD", [ODD, "\n"], ["a\ufffd\ufffd"]],
+  ["so is a character that has only begun", [ODD], ["a\ufffd\ufffd"]],
 ];
 for (const [name, chunks, expected] of cases) {
-  Deno.test(`lines: ${name}`, async () => {
+  test(`lines: ${name}`, async () => {
     assertEquals(await linesOf(chunks), expected);
   });
 }
 
 for (const end of ["\n", "\r\n", ""]) {
-  Deno.test(`lines: the longest with ${JSON.stringify(end)}`, async () => {
+  test(`lines: the longest with ${JSON.stringify(end)}`, async () => {
     const line = "x".repeat(LONGEST - (end === "\r\n" ? 1 : 0));
     assertEquals(await linesOf([`a\n${line}${end}`]), ["a", line]);
     assertEquals(await linesOf([`a\nx${line}${end}`, "\nb\n"]), ["a"]);
   });
 }
 
-Deno.test("lines: no more is read than the longest line", async () => {
+test("lines: no more is read than the longest line", async () => {
   const conn = memoryConn(["a\n", "x".repeat(1_000_000)]);
   assertEquals(await Array.fromAsync(lines(conn)), ["a"]);
   assertEquals(conn.given, "a\n".length + LONGEST + 1);
+});
+
+test("lines: one may leave them early", async () => {
+  const conn = memoryConn(async function* () {
+    yield "a\nb\n";
+    await new Promise(() => {}); // the client says no more, and stays
+  }());
+  for await (const line of lines(conn)) {
+    if (line === "b") break;
+  }
 });
 
 /** The lines of `text`, found in the plainest way. */
@@ -58,27 +62,17 @@ function scan(text: string): string[] {
   const ended = all.length - 1;
   const tooLong = all.findIndex((line) => line.length > LONGEST);
   return all.slice(0, tooLong < 0 ? all.length : tooLong)
-    .map((line, i) => i < ended ? line.replace(/\r$/, "") : line)
-    .filter((line, i) => i < ended || line !== "");
+    .filter((line, i) => i < ended || line !== "")
+    .map((line) => line.replace(/\r$/, ""));
 }
 
-const PIECES = [
-  "\n",
-  "\n",
-  "\r\n",
-  "\r",
-  "a",
-  "Hello",
-  "ß",
-  "你好",
-  "\ufeff",
-]
-  .concat("x".repeat(4095), "y".repeat(65_534), "é".repeat(40_000));
+const PIECES = [..."\n\n\ra你ß\ufeff", "\r\n", "Hello", "x".repeat(4095)]
+  .concat("y".repeat(65_534), "é".repeat(40_000));
 
 // The same seed gives the same texts: deno test tests/lines_test.ts -- SEED
 const seed = Number(Deno.args[0] ?? Date.now() % 1e9);
 
-Deno.test(`lines: of 2,000 random texts, seed ${seed}`, async () => {
+test(`lines: of 2,000 random texts, seed ${seed}`, async () => {
   let state = seed;
   const below = (limit: number) => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;

@@ -1,6 +1,6 @@
 // netcat1 and netcat2.
 
-import { assert, assertEquals } from "jsr:@std/assert@1";
+import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { mustCopy } from "../netcat2.ts";
@@ -13,10 +13,13 @@ import {
   Server,
   startClient,
 } from "./support/program.ts";
-import { programTest } from "./support/test.ts";
+import { programTest, test } from "./support/test.ts";
 import { until } from "./support/wait.ts";
 
-Deno.test("mustCopy copies all, also where a write takes a part", async () => {
+/** What a system says of a connection: each has words of its own. */
+const ERROR = /^.+ \(os error \d+\)\n$/;
+
+test("mustCopy copies all, also where a write takes a part", async () => {
   const data = "0123456789".repeat(10_000);
   const dst = memoryConn([], { part: 7001 });
   await mustCopy(dst, memoryConn([data, "e", "nd"]));
@@ -28,16 +31,16 @@ for (const script of CLIENTS) {
     const listener = createServer().listen(0, "127.0.0.1");
     await once(listener, "listening");
     const { port } = listener.address() as AddressInfo;
-    await using program = Program.script(script, [port]);
+    await using program = new Program(script, [port]);
     const [socket] = await once(listener, "connection");
     socket.write("Hello\n");
     await program.stdout.shows("Hello\n");
     await reset(socket);
     const { code, stderr } = await program.end();
-    assertEquals(stderr, "Connection reset by peer (os error 104)\n");
+    assertMatch(stderr, ERROR);
     assertEquals(code, 1);
     listener.close();
-  }, { linux: true });
+  });
 
   programTest(`${script} ends quietly when its stdout is closed`, async () => {
     const shell = '{ "$@"; echo "status $?" >&2; } | head -1';
@@ -127,5 +130,6 @@ programTest("netcat2 outlives the end of the connection", async () => {
     return program.stderr.text !== "";
   });
   const { code, stderr } = await program.end();
-  assertEquals([code, stderr], [1, "Broken pipe (os error 32)\n"]);
-}, { linux: true });
+  assertMatch(stderr, ERROR);
+  assertEquals(code, 1);
+});

@@ -75,7 +75,7 @@ export class Client {
   }
 
   [Symbol.dispose]() {
-    this.conn.close();
+    this.conn[Symbol.dispose](); // which may be done twice
   }
 }
 

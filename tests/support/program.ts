@@ -19,8 +19,11 @@ export const FOLDER = `${import.meta.dirname}/../..`;
 
 export const read = (name: string) => Deno.readTextFile(`${FOLDER}/${name}`);
 
-/** The text of a script, with `to` in the place of `from`. */
-export async function changed(script: string, from: string, to: string) {
+/** What stands in a script, and what is to stand there instead. */
+export type Change = readonly [from: string, to: string];
+
+/** The text of a script, changed. */
+export async function changed(script: string, ...[from, to]: Change) {
   const text = await read(script);
   assertStringIncludes(text, from);
   return text.replace(from, () => to);
@@ -71,56 +74,42 @@ class Transcript {
   }
 }
 
+/** How a script is started. */
 export interface Options {
-  /** What goes before the script. */
-  flags?: string[];
-  /** What the script says, if not what its file does. */
-  source?: string;
-  /** The folder that it is started in. */
+  flags?: string[]; // what goes before it
+  source?: string; // what it says, if not what its file does
+  change?: Change; // what is changed in a server
   cwd?: string;
   env?: Record<string, string>;
-  /** What starts it, as "$@", where more than itself is needed. */
-  shell?: string;
+  shell?: string; // what starts it, as "$@", where more than itself is needed
 }
 
-/** A command as a process, with pipes for all that it reads and says. */
+/** A script as a process, which may use the network and nothing else. */
 export class Program implements AsyncDisposable {
   readonly process: Deno.ChildProcess;
   readonly stdout: Transcript;
   readonly stderr: Transcript;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
 
-  constructor(
-    command: string,
-    args: string[],
-    { cwd, env }: Pick<Options, "cwd" | "env"> = {},
-  ) {
-    this.process = new Deno.Command(command, {
-      args,
-      cwd: cwd ?? FOLDER,
+  constructor(name: string, args: unknown[] = [], options: Options = {}) {
+    const { flags = ["--allow-net"], source, cwd = FOLDER, shell } = options;
+    const file = source === undefined ? name : "-";
+    const run = ["run", "--no-prompt", ...flags, file, ...args.map(String)];
+    const deno = Deno.execPath();
+    this.process = new Deno.Command(shell ? "sh" : deno, {
+      args: shell ? ["-c", shell, "sh", deno, ...run] : run,
+      cwd,
       clearEnv: true,
-      env: { ...environment(), ...env },
+      env: { ...environment(), ...options.env },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
     }).spawn();
+    addEventListener("unload", () => this.kill()); // if the test takes too long
     this.stdout = new Transcript(this.process.stdout);
     this.stderr = new Transcript(this.process.stderr);
     this.#stdin = this.process.stdin.getWriter();
-  }
-
-  /** Starts a script, which may use the network and nothing else. */
-  static script(name: string, args: unknown[] = [], options: Options = {}) {
-    const { flags = ["--allow-net"], source, shell } = options;
-    const file = source === undefined ? name : "-";
-    const run = ["run", "--no-prompt", ...flags, file, ...args.map(String)];
-    const program = shell
-      ? new Program("sh", ["-c", shell, "sh", Deno.execPath(), ...run], options)
-      : new Program(Deno.execPath(), run, options);
-    if (source !== undefined) {
-      program.type(source).then(() => program.endInput());
-    }
-    return program;
+    if (source !== undefined) this.type(source).then(() => this.endInput());
   }
 
   /** Types `text`; a program that does not read it any more loses it. */
@@ -165,7 +154,7 @@ export async function run(
   options: Options = {},
   input = "",
 ) {
-  await using program = Program.script(name, args, options);
+  await using program = new Program(name, args, options);
   if (options.source === undefined) {
     await program.type(input);
     await program.endInput();
@@ -173,18 +162,18 @@ export async function run(
   return await program.end();
 }
 
+/** The status of a process that was killed. */
+const KILLED = Deno.build.os === "windows" ? 1 : 128 + 15;
+
 /** A server that says where it listens. */
 export class Server implements AsyncDisposable {
   constructor(readonly program: Program, readonly port: number) {}
 
   static async start(name: string, options: Options = {}): Promise<Server> {
-    const program = Program.script(name, ["0"], options);
-    try {
-      await program.stderr.shows("\n");
-    } catch (error) {
-      program.kill();
-      throw error;
-    }
+    const { change } = options;
+    const source = change && await changed(name, ...change);
+    const program = new Program(name, [0], { source, ...options });
+    await program.stderr.shows("\n");
     const [, port] = program.stderr.text.match(/port (\d+)\n$/) ?? [];
     return new Server(program, Number(port));
   }
@@ -208,7 +197,7 @@ export class Server implements AsyncDisposable {
     this.program.kill();
     const { code, stdout, stderr } = await this.program.end();
     assertMatch(stdout + stderr.replace(/.*\n/, ""), said);
-    assertEquals(code, 128 + 15, "it has ended by itself");
+    assertEquals(code, KILLED, "it has ended by itself");
   }
 
   [Symbol.asyncDispose]() {
@@ -219,7 +208,7 @@ export class Server implements AsyncDisposable {
 /** Starts a client, and returns it with the server's end of its connection. */
 export async function startClient(name: string, options: Options = {}) {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const program = Program.script(name, [listener.addr.port], options);
+  const program = new Program(name, [listener.addr.port], options);
   const conn = await within(20, listener.accept(), () => program.stderr.text);
   return { program, server: new Client(conn) };
 }
