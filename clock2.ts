@@ -30,7 +30,7 @@ export async function handleConn(conn: Deno.Conn) {
 
 /** Go's `net.Listen`, and its `log.Fatal` where that fails. */
 function listen() {
-  // The backlog, how many clients may wait to be accepted, is Go's on Linux.
+  // The backlog: how many may wait to be accepted. Linux allows as many, too.
   const options = { hostname, port: Number(port), tcpBacklog: 4096 };
   try {
     const listener = Deno.listen(options);
@@ -50,12 +50,12 @@ export async function* connections(listener: Deno.TcpListener) {
   while (true) {
     try {
       const conn = await listener.accept();
-      conn.close = conn[Symbol.dispose]; // a second close does no harm, as in Go
+      conn.close = conn[Symbol.dispose]; // closing twice does no harm, as in Go
       yield conn;
     } catch (error) {
       if (error instanceof Deno.errors.BadResource) return; // it was closed
       const { code, message } = error as Error & { code: string };
-      // That client has left already: Linux; macOS and Windows; BSD.
+      // That client has left already (on Linux; macOS and Windows; BSD).
       if (["ENOTCONN", "EINVAL", "ECONNABORTED"].includes(code)) continue;
       console.error(`accept: ${message}`);
       await sleep(100); // e.g., too many open files: some may soon be closed
@@ -74,10 +74,10 @@ async function writeAll(conn: Deno.Conn, text: string): Promise<boolean> {
   return true;
 }
 
-/** The sleeps under way, by the millisecond of their end: few timers for many. */
+/** The sleeps under way: those that end in the same millisecond share a timer. */
 const sleeps = new Map<number, Promise<void>>();
 
-/** Go's `time.Sleep`, of `ms` milliseconds, to within one. */
+/** Go's `time.Sleep`, of `ms` milliseconds, or at most one less. */
 export function sleep(ms: number): Promise<void> {
   const end = Math.floor(performance.now()) + ms;
   let slept = sleeps.get(end);

@@ -49,7 +49,7 @@ export async function echo(out: LineWriter, shout: string, delay: number) {
 
 /** Go's `net.Listen`, and its `log.Fatal` where that fails. */
 function listen() {
-  // The backlog, how many clients may wait to be accepted, is Go's on Linux.
+  // The backlog: how many may wait to be accepted. Linux allows as many, too.
   const options = { hostname, port: Number(port), tcpBacklog: 4096 };
   try {
     const listener = Deno.listen(options);
@@ -69,12 +69,12 @@ export async function* connections(listener: Deno.TcpListener) {
   while (true) {
     try {
       const conn = await listener.accept();
-      conn.close = conn[Symbol.dispose]; // a second close does no harm, as in Go
+      conn.close = conn[Symbol.dispose]; // closing twice does no harm, as in Go
       yield conn;
     } catch (error) {
       if (error instanceof Deno.errors.BadResource) return; // it was closed
       const { code, message } = error as Error & { code: string };
-      // That client has left already: Linux; macOS and Windows; BSD.
+      // That client has left already (on Linux; macOS and Windows; BSD).
       if (["ENOTCONN", "EINVAL", "ECONNABORTED"].includes(code)) continue;
       console.error(`accept: ${message}`);
       await sleep(100); // e.g., too many open files: some may soon be closed
@@ -120,7 +120,7 @@ async function* wholeLines(conn: Deno.Conn) {
 
 /** Writes a client's lines, one write at a time, so that each line stays whole. */
 export class LineWriter {
-  failed = false; // whether a write has failed: the client has left
+  failed = false; // whether a write has failed, e.g., since the client left
 
   #conn: Deno.TcpConn;
   #waiting = ""; // lines for the next write
@@ -165,7 +165,7 @@ async function writeAll(conn: Deno.Conn, text: string): Promise<boolean> {
   return true;
 }
 
-/** 300 MB for the echoes of all clients, less what they take now, in bytes. */
+/** Bytes that all echoes leave of 300 MB; below 0 if many clients have 1 MB. */
 let memoryLeft = 300_000_000;
 
 /** The echoes of a client that are under way. */
@@ -175,7 +175,7 @@ export class Echoes {
 
   /** Counts an echo that has begun, of a line of `length`, until it ends. */
   add(echo: Promise<void>, length: number) {
-    const memory = 2000 + 4 * length; // bytes: the line and a voice, as UTF-16
+    const memory = 2000 + 4 * length; // bytes: a line and a voice, in UTF-16
     this.#memory += memory;
     memoryLeft -= memory;
     echo.then(() => {
@@ -191,7 +191,7 @@ export class Echoes {
     return this.#atMost(() => 0);
   }
 
-  /** Waits while they take over 1 MB, and more than is left: so none takes all. */
+  /** Waits while they take over 1 MB and more than is left: half is for others. */
   room() {
     return this.#atMost(() => Math.max(memoryLeft, 1_000_000));
   }
@@ -201,10 +201,10 @@ export class Echoes {
   }
 }
 
-/** The sleeps under way, by the millisecond of their end: few timers for many. */
+/** The sleeps under way: those that end in the same millisecond share a timer. */
 const sleeps = new Map<number, Promise<void>>();
 
-/** Go's `time.Sleep`, of `ms` milliseconds, to within one. */
+/** Go's `time.Sleep`, of `ms` milliseconds, or at most one less. */
 export function sleep(ms: number): Promise<void> {
   const end = Math.floor(performance.now()) + ms;
   let slept = sleeps.get(end);

@@ -44,7 +44,7 @@ function lacking({ linux, hostname, backlog }: Needs): string | undefined {
 export function test(
   name: string,
   fn: () => void | Promise<void>,
-  { seconds = 50, needs }: { seconds?: number; needs?: string } = {},
+  { seconds = 40, needs }: { seconds?: number; needs?: string } = {},
 ) {
   Deno.test({
     name: needs ? `${name} (needs ${needs})` : name,
