@@ -93,6 +93,7 @@ for (const [script, name, work] of LOADS) {
       runs.filter((run) => run.whose === whose).map((run) => run[key])
         .sort((a, b) => a - b)[1].toFixed(2);
     const what = `${script}: ${name}, ${whose}:`.padEnd(48);
-    console.log(`${what} ${median("seconds")} s, ${median("megabytes")} MB`);
+    const memory = work === source ? "" : `, ${median("megabytes")} MB`;
+    console.log(`${what} ${median("seconds")} s${memory}`);
   }
 }

@@ -32,7 +32,7 @@ async function resets() {
 async function sendsNoEnd() {
   using client = await connect();
   await client.flood("x".repeat(65_536));
-  console.log(`${sent(client)}; the server has closed the connection`);
+  console.log(`${sent(client)}; the connection was closed`);
 }
 
 /** 4: sends line after line, and never reads. */
