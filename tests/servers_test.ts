@@ -1,12 +1,7 @@
 // What all four servers do: listen, accept, and say what goes wrong. What the clocks
 // and the echoes do is in clock_test.ts and reverb_test.ts.
 
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertStringIncludes,
-} from "jsr:@std/assert@1";
+import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { connections } from "../clock2.ts";
 import { memoryConn } from "./support/memory_conn.ts";
 import { type Change, Program, Server, SERVERS } from "./support/program.ts";
@@ -69,7 +64,7 @@ for (const script of SERVERS) {
       await client.receive(1).catch(() => {}); // the first echo is under way
       await client.send("oops\n").catch(() => {});
       const { code, stderr } = await server.program.end();
-      assertStringIncludes(stderr, said);
+      assert(stderr.includes(said), stderr);
       assertMatch(stderr, /at (async )?handleConn /);
       assertEquals(code, 1);
     }));
