@@ -19,13 +19,13 @@ async function main() {
 
 /** Sends the time to `conn` every second, until a write fails. */
 export async function handleConn(conn: Deno.Conn) {
-  using _ = conn; // Go's `defer c.Close()`
   while (true) {
     const time = new Date().toTimeString().slice(0, 8); // "15:04:05"
     const written = await writeAll(conn, `${time}\n`);
     if (!written) break; // e.g., the client disconnected
     await sleep(1000);
   }
+  conn.close();
 }
 
 /** Go's `net.Listen`, and its `log.Fatal` where that fails. */

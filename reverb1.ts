@@ -27,12 +27,12 @@ async function main() {
 
 /** Echoes the lines of `conn`, one after the other, and closes it. */
 export async function handleConn(conn: Deno.TcpConn) {
-  using _ = conn; // Go's `defer c.Close()`
   const out = new LineWriter(conn);
   for await (const line of lines(conn)) {
     if (out.failed) break; // e.g., the client disconnected
     await echo(out, line, 1000);
   }
+  conn.close();
 }
 
 /** Writes `shout` loudly, as it is, and quietly, `delay` milliseconds apart. */

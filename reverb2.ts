@@ -27,7 +27,6 @@ async function main() {
 
 /** Echoes the lines of `conn`, and closes it when the last echo has ended. */
 export async function handleConn(conn: Deno.TcpConn) {
-  using _ = conn; // Go's `defer c.Close()`
   const out = new LineWriter(conn);
   const echoes = new Echoes();
   for await (const line of lines(conn)) {
@@ -36,6 +35,7 @@ export async function handleConn(conn: Deno.TcpConn) {
     echoes.add(echo(out, line, 1000), line.length); // Go's `go echo(…)`
   }
   await echoes.wait(); // the book's reverb2 closes at once: see exercise 8.4
+  conn.close();
 }
 
 /** Writes `shout` loudly, as it is, and quietly, `delay` milliseconds apart. */

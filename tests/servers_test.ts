@@ -30,8 +30,8 @@ for (const script of SERVERS) {
   }, { linux: true, backlog: 700 });
 
   // At first the timer closes the connection, then handleConn, then the timer.
-  const closes =
-    "[300, 2500].forEach((ms) => setTimeout(() => conn.close(), ms));";
+  const head = `(conn: Deno.${script.startsWith("clock") ? "" : "Tcp"}Conn) {`;
+  const close = "setTimeout(() => conn.close(), ";
   serverTest(script, "bears a second close, and a third", async (server) => {
     using client = await server.connect();
     await client.send("Hello\n");
@@ -39,7 +39,7 @@ for (const script of SERVERS) {
     await delay(600);
     client.conn.close();
     await delay(2400);
-  }, { change: ["  using _ = conn;", `${closes}\n  using _ = conn;`] });
+  }, { change: [head, `${head} ${close} 300); ${close} 2500);`] });
 }
 
 /** Mistakes, and what is said of them. The last two are errors with a `code`. */
