@@ -1,7 +1,5 @@
 // Clients that misbehave: none of these takes a server down, or more memory than is
-// said here, or makes another client wait longer. They take four minutes:
-//
-//   deno task stress
+// said here, or makes another client wait longer. Four minutes: deno task stress
 //
 // Of each limit, what was seen stands beside it: on two cores of a shared machine.
 
