@@ -69,7 +69,8 @@ attackTest(SERVERS.slice(1), "outlives lack of descriptors", async (server) => {
 attackTest(REVERBS, "takes no line without an end", async (server) => {
   const before = await peakOf(server.pid);
   using client = await server.connect();
-  await client.flood("x".repeat(1e6));
+  const hungUp = client.flood("x".repeat(1e6)).then(() => true);
+  assert(await Promise.race([hungUp, delay(20_000)]), "it reads for ever");
   assert(client.sent < 10e6, `${client.sent} bytes`);
   await assertPeak(server, before + 64); // seen: 8
 });
@@ -207,6 +208,8 @@ for (const [count, most] of FLOODS) {
     await assertServed(server, 5, 2.5, async () => { // seen: 1.3
       const floods = await flood(server, count, 17);
       await delay(3000);
+      const answer = await server.answer("a\nb\nc\nd\ne");
+      assertEquals(answer, overlapping("a", "b", "c", "d", "e"));
       return floods;
     });
     await assertPeak(server, most);
@@ -241,6 +244,7 @@ for (const [count, size, most] of READERS) {
       await delay(4000);
       return floods;
     });
+    await delay(1000);
     await assertPeak(server, most);
   });
 }

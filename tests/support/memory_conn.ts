@@ -55,7 +55,7 @@ export function memoryConn(
     setNoDelay: () => void conn.calls.push("setNoDelay"),
     setKeepAlive: () => void conn.calls.push("setKeepAlive"),
     close: () => void conn.calls.push("close"),
-    [Symbol.dispose]: () => conn.close(),
+    [Symbol.dispose]: () => void conn.calls.push("close"),
   };
   return conn as typeof conn & Deno.TcpConn;
 }
