@@ -7,7 +7,7 @@ import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { type Client, connectNode, reset } from "./support/client.ts";
 import { openOf, peakOf } from "./support/linux.ts";
 import { REVERBS, Server, SERVERS } from "./support/program.ts";
-import { serverTest } from "./support/test.ts";
+import { serverTest } from "./support/declare.ts";
 import { inTurn, overlapping, voices } from "./support/voices.ts";
 import { all, delay, stopwatch, until } from "./support/wait.ts";
 

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { handleConn, sleep } from "../clock2.ts";
 import { memoryConn } from "./support/memory_conn.ts";
 import { CLOCKS, run } from "./support/program.ts";
-import { programTest, serverTest, test } from "./support/test.ts";
+import { programTest, serverTest, test } from "./support/declare.ts";
 import { all, delay, stopwatch } from "./support/wait.ts";
 
 const TICK = "15:04:05\n".length;

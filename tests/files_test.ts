@@ -12,7 +12,7 @@ import {
   SCRIPTS,
   SERVERS,
 } from "./support/program.ts";
-import { programTest } from "./support/test.ts";
+import { programTest } from "./support/declare.ts";
 
 /** A script's parts, by the blank lines between them. */
 async function partsOf(script: string) {

@@ -4,7 +4,7 @@
 import { assert, assertEquals } from "jsr:@std/assert@1";
 import { lines } from "../reverb2.ts";
 import { memoryConn } from "./support/memory_conn.ts";
-import { test } from "./support/test.ts";
+import { test } from "./support/declare.ts";
 
 const linesOf = (chunks: Iterable<string | Uint8Array>): Promise<string[]> =>
   Array.fromAsync(lines(memoryConn(chunks)));

@@ -13,7 +13,7 @@ import {
   Server,
   startClient,
 } from "./support/program.ts";
-import { programTest, test } from "./support/test.ts";
+import { programTest, test } from "./support/declare.ts";
 import { until } from "./support/wait.ts";
 
 /** What a system says of a connection: each has words of its own. */

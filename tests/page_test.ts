@@ -7,7 +7,7 @@ import {
   assertStringIncludes,
 } from "jsr:@std/assert@1";
 import { changed, Program, read, run, Server } from "./support/program.ts";
-import { programTest, serverTest } from "./support/test.ts";
+import { programTest, serverTest } from "./support/declare.ts";
 import { inTurn, overlapping } from "./support/voices.ts";
 import { all, delay, until } from "./support/wait.ts";
 

@@ -6,7 +6,7 @@ import * as reverb1 from "../reverb1.ts";
 import * as reverb2 from "../reverb2.ts";
 import { gone, memoryConn } from "./support/memory_conn.ts";
 import { REVERBS, Server } from "./support/program.ts";
-import { programTest, serverTest, test } from "./support/test.ts";
+import { programTest, serverTest, test } from "./support/declare.ts";
 import { inTurn, overlapping, voices } from "./support/voices.ts";
 import { all, delay, stopwatch } from "./support/wait.ts";
 

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { connections } from "../clock2.ts";
 import { memoryConn } from "./support/memory_conn.ts";
 import { type Change, Program, Server, SERVERS } from "./support/program.ts";
-import { programTest, serverTest, test } from "./support/test.ts";
+import { programTest, serverTest, test } from "./support/declare.ts";
 import { all, delay, stopwatch, within } from "./support/wait.ts";
 
 for (const script of SERVERS) {
