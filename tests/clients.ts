@@ -5,6 +5,7 @@
 
 import { once } from "node:events";
 import { Client, connectNode, reset } from "./support/client.ts";
+import { fail } from "./support/fail.ts";
 import { all, delay } from "./support/wait.ts";
 
 const port = Number(Deno.args[1] ?? 8000);
@@ -51,7 +52,8 @@ async function leavesEarly() {
 }
 
 const clients = [halfCloses, resets, sendsNoEnd, neverReads, leavesEarly];
-await clients[Number(Deno.args[0]) - 1]().catch((error) => {
-  console.error(`the server has gone: ${error.message}`);
-  Deno.exit(1);
-});
+const client = clients[Number(Deno.args[0]) - 1];
+if (!client) {
+  fail("type: deno run --allow-net tests/clients.ts 1 (to 5) [port]");
+}
+await client().catch((error) => fail(`the server has gone: ${error.message}`));

@@ -5,6 +5,7 @@
 //   deno task bench [FOLDER]
 
 import { Client } from "./support/client.ts";
+import { fail } from "./support/fail.ts";
 import { peakOf } from "./support/linux.ts";
 import { FOLDER } from "./support/program.ts";
 import { all, stopwatch, until } from "./support/wait.ts";
@@ -46,11 +47,6 @@ const LOADS: [string, string, () => Promise<unknown>][] = [
 const listens = () =>
   connect().then((client) => client.conn.close()).then(() => true, () => false);
 
-function fail(message: string): never {
-  console.error(message);
-  Deno.exit(1);
-}
-
 /** Starts a program that says nothing and is told nothing. */
 function start([command, ...args]: string[]) {
   try {
@@ -65,39 +61,36 @@ function start([command, ...args]: string[]) {
 async function measure(command: string[], work: () => Promise<unknown>) {
   if (work === source) {
     const both = () => Promise.all([work(), start(command).status]);
-    return { seconds: await stopwatch(both), megabytes: NaN };
+    return [await stopwatch(both)];
   }
   const process = start(command);
   await until(listens);
-  const seconds = await stopwatch(work);
-  const megabytes = await peakOf(process.pid);
+  const measured = [await stopwatch(work), await peakOf(process.pid)];
   process.kill();
   await process.status;
-  return { seconds, megabytes };
+  return measured;
 }
+
+const median = (values: number[]) => values.sort((a, b) => a - b)[1];
 
 if (await listens()) fail("another program listens on 127.0.0.1 port 8000");
 const [folder] = Deno.args;
 for (const [script, name, work] of LOADS) {
-  const file = `${FOLDER}/${script}.ts`;
-  const commands = { ours: [Deno.execPath(), "run", "--allow-net", file] };
-  if (folder) Object.assign(commands, { theirs: [`${folder}/${script}`] });
-  const runs: (Awaited<ReturnType<typeof measure>> & { whose: string })[] = [];
+  const ours = ["run", "--allow-net", `${FOLDER}/${script}.ts`];
+  const commands = [[Deno.execPath(), ...ours]];
+  if (folder) commands.push([`${folder}/${script}`]);
+  const runs: number[][][] = commands.map(() => []);
   for (let i = 0; i < 3; i++) {
-    for (const [whose, command] of Object.entries(commands)) {
-      runs.push({ whose, ...await measure(command, work) });
+    for (const [k, command] of commands.entries()) {
+      runs[k].push(await measure(command, work));
     }
   }
-  for (const whose of Object.keys(commands)) {
-    const median = (key: "seconds" | "megabytes") =>
-      runs.filter((run) => run.whose === whose).map((run) => run[key])
-        .sort((a, b) => a - b)[1];
+  for (const [k, measured] of runs.entries()) {
+    const what = `${script}: ${name}, ${["ours", "theirs"][k]}:`.padEnd(48);
+    const [seconds, megabytes] = [0, 1]
+      .map((i) => median(measured.map((run) => run[i])));
     // An echo takes two seconds by design.
-    const beyond = median("seconds") - (script === "reverb2" ? 2 : 0);
-    const what = `${script}: ${name}, ${whose}:`.padEnd(48);
-    const memory = work === source
-      ? ""
-      : `, ${median("megabytes").toFixed()} MB`;
-    console.log(`${what} ${beyond.toFixed(2)} s${memory}`);
+    const beyond = (seconds - (script === "reverb2" ? 2 : 0)).toFixed(2);
+    console.log(what, beyond, "s,", megabytes || "?", "MB");
   }
 }

@@ -82,9 +82,12 @@ programTest("netcat2 copies 20 MB each way as they are", async () => {
   const { program, server } = await startClient("netcat2.ts");
   await using _ = program;
   const data = "0123456789abcdef\n".repeat(20e6 / 17);
-  const sent = [server.send(data), program.type(data)];
-  assert(await server.receive(data.length) === data);
-  await Promise.all(sent);
+  const [heard] = await Promise.all([
+    server.receive(data.length),
+    server.send(data),
+    program.type(data),
+  ]);
+  assert(heard === data);
   await until(() => program.stdout.text.length >= data.length);
   assert(program.stdout.text === data);
   server.conn.close();

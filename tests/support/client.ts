@@ -58,11 +58,12 @@ export class Client {
     }
   }
 
-  /** Sends `line` `count` times at once, and waits for all its voices. */
+  /** Sends `line` `count` times immediately, and waits for all its voices. */
   async burst(line: string, count: number) {
-    const heard = this.skip(3 * count * `\t ${line}\n`.length);
-    await this.send(`${line}\n`.repeat(count));
-    await heard;
+    await Promise.all([
+      this.skip(3 * count * `\t ${line}\n`.length),
+      this.send(`${line}\n`.repeat(count)),
+    ]);
   }
 
   /** Sends `data` again and again, until the connection breaks. */

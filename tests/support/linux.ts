@@ -7,8 +7,8 @@ async function output(command: string, ...args: string[]): Promise<string> {
 
 /** The most memory that a process has had, in MB; NaN where nobody tells. */
 export async function peakOf(pid: number): Promise<number> {
-  const status = await output("cat", `/proc/${pid}/status`);
-  return Number(status.match(/VmHWM:\s+(\d+)/)?.[1]) * 1024 / 1e6;
+  const status = await output("cat", `/proc/${pid}/status`).catch(() => "");
+  return Math.round(Number(status.match(/VmHWM:\s+(\d+)/)?.[1]) * 1024 / 1e6);
 }
 
 /** How many files and connections a process has open. */

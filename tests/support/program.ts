@@ -1,10 +1,6 @@
 // The real scripts, as processes.
 
-import {
-  assertEquals,
-  assertMatch,
-  assertStringIncludes,
-} from "jsr:@std/assert@1";
+import { assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { Client } from "./client.ts";
 import { within } from "./wait.ts";
 
@@ -17,32 +13,31 @@ export const SCRIPTS = [...SERVERS, ...CLIENTS];
 /** The folder of the scripts. */
 export const FOLDER = `${import.meta.dirname}/../..`;
 
-export const read = (name: string) => Deno.readTextFile(`${FOLDER}/${name}`);
+/** The text of a file, which must contain `part`. */
+export async function read(name: string, part = "") {
+  const text = await Deno.readTextFile(`${FOLDER}/${name}`);
+  if (!text.includes(part)) throw new Error(`${name} has no ${part}`);
+  return text;
+}
 
 /** What stands in a script, and what is to stand there instead. */
 export type Change = readonly [from: string, to: string];
 
 /** The text of a script, changed. */
 export async function changed(script: string, ...[from, to]: Change) {
-  const text = await read(script);
-  assertStringIncludes(text, from);
-  return text.replace(from, () => to);
+  return (await read(script, from)).replace(from, () => to);
 }
 
 /**
  * What a child inherits: what Deno needs to find its cache, and no colours or
  * other settings of whoever runs the tests.
  */
-const INHERITED = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME"]
-  .concat("USERPROFILE", "LOCALAPPDATA", "SystemRoot", "TEMP");
-
 function environment(): Record<string, string> {
-  const env: Record<string, string> = { NO_COLOR: "1" };
-  for (const name of INHERITED) {
-    const value = Deno.env.get(name);
-    if (value !== undefined) env[name] = value;
-  }
-  return env;
+  const names = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME"]
+    .concat("USERPROFILE", "LOCALAPPDATA", "SystemRoot", "TEMP")
+    .filter((name) => Deno.env.has(name));
+  const env = names.map((name) => [name, Deno.env.get(name)]);
+  return { NO_COLOR: "1", ...Object.fromEntries(env) };
 }
 
 /** What a stream has said so far. */
