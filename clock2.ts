@@ -1,5 +1,5 @@
-// clock2: a TCP server that sends the local time every second, to all clients at
-// once. The Go program: gopl.io/ch8/clock2, page 222.
+// clock2: a TCP server that tells the time every second, to all its clients.
+// The Go program: gopl.io/ch8/clock2 (page 222, licence CC BY-NC-SA 4.0).
 //
 //   terminal 1                           terminal 2
 //   $ deno run --allow-net clock2.ts     $ nc localhost 8000
@@ -17,8 +17,8 @@ async function main() {
   }
 }
 
-/** Sends the time to `conn` every second, until a write fails. */
-export async function handleConn(conn: Deno.Conn) {
+/** Sends the local time to `conn` every second, until a write fails. */
+export async function handleConn(conn: Deno.TcpConn) {
   while (true) {
     const time = new Date().toTimeString().slice(0, 8); // "15:04:05"
     const written = await writeAll(conn, `${time}\n`);
@@ -28,38 +28,41 @@ export async function handleConn(conn: Deno.Conn) {
   conn.close();
 }
 
-/** Go's `net.Listen`, and its `log.Fatal` where that fails. */
+/** Go's `net.Listen`, and `log.Fatal` where that fails. */
 function listen() {
-  // The backlog: how many may wait to be accepted. Linux allows as many, too.
+  // tcpBacklog: how many clients may wait. (Inline, Deno 2.3 would reject it.)
   const options = { hostname, port: Number(port), tcpBacklog: 4096 };
+  let listener: Deno.TcpListener;
   try {
-    const listener = Deno.listen(options);
-    console.error(`listening on ${hostname} port ${listener.addr.port}`);
-    return listener;
+    listener = Deno.listen(options);
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
     Deno.exit(1);
   }
+  console.error(`listening on ${hostname} port ${listener.addr.port}`);
+  return listener;
 }
 
-/**
- * Yields the connections that `listener` accepts. The listener's own iterator
- * throws when an accept fails; this one goes on.
- */
+/** Accepts connections. (Deno's own iterator throws when an accept fails.) */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
+    let conn: Deno.TcpConn;
     try {
-      const conn = await listener.accept();
-      conn.close = conn[Symbol.dispose]; // closing twice does no harm, as in Go
-      yield conn;
+      conn = await listener.accept();
     } catch (error) {
       if (error instanceof Deno.errors.BadResource) return; // it was closed
       const { code, message } = error as Error & { code: string };
-      // That client has left already (on Linux; macOS and Windows; BSD).
-      if (["ENOTCONN", "EINVAL", "ECONNABORTED"].includes(code)) continue;
+      // The client has left: ENOTCONN on Linux, EINVAL on macOS and Windows,
+      // ECONNRESET on Windows as well, ECONNABORTED on BSD.
+      const gone = ["ENOTCONN", "EINVAL", "ECONNRESET", "ECONNABORTED"];
+      if (gone.includes(code)) continue;
       console.error(`accept: ${message}`);
       await sleep(100); // e.g., too many open files: some may soon be closed
+      continue;
     }
+    // If you close `conn` twice, Deno's own `close` throws and ends the server.
+    conn.close = conn[Symbol.dispose]; // closes, too, but never throws
+    yield conn;
   }
 }
 
@@ -74,19 +77,9 @@ async function writeAll(conn: Deno.Conn, text: string): Promise<boolean> {
   return true;
 }
 
-/** The sleeps under way: those that end in the same millisecond share a timer. */
-const sleeps = new Map<number, Promise<void>>();
-
-/** Go's `time.Sleep`, of `ms` milliseconds, or at most one less. */
-export function sleep(ms: number): Promise<void> {
-  const end = Math.floor(performance.now()) + ms;
-  let slept = sleeps.get(end);
-  if (!slept) {
-    slept = new Promise((resolve) => setTimeout(resolve, ms));
-    slept.then(() => sleeps.delete(end));
-    sleeps.set(end, slept);
-  }
-  return slept;
+/** Go's `time.Sleep`, of `ms` milliseconds. */
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 if (import.meta.main) await main(); // not when a test imports this file

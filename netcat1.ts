@@ -1,5 +1,5 @@
-// netcat1: a TCP client that prints what a server sends, until the connection
-// ends. The Go program: gopl.io/ch8/netcat1, page 221.
+// netcat1: a TCP client that prints what the server sends, until it closes.
+// The Go program: gopl.io/ch8/netcat1 (page 221, licence CC BY-NC-SA 4.0).
 //
 //   terminal 1                           terminal 2
 //   $ deno run --allow-net clock1.ts     $ deno run --allow-net netcat1.ts
@@ -17,21 +17,22 @@ async function main() {
   await mustCopy(Deno.stdout, conn);
 }
 
-/** Go's `io.Copy`, and its `log.Fatal` where a read or a write fails. */
+/** Go's `io.Copy`, and `log.Fatal` where a read or a write fails. */
 export async function mustCopy(dst: Writer, src: Reader) {
   const buffer = new Uint8Array(1024 * 1024); // large: few reads are needed
   while (true) {
     const n = await src.read(buffer).catch((error) => fatal(error.message));
     if (n === null) return; // the end of the input: Go's io.EOF
-    let rest = buffer.subarray(0, n); // one write may write only a part of it
-    try {
-      while (rest.length > 0) rest = rest.subarray(await dst.write(rest));
-    } catch (error) {
-      // Whoever read our output has ended, as `head -1` does: no failure.
-      if (dst === Deno.stdout && error instanceof Deno.errors.BrokenPipe) {
-        Deno.exit();
-      }
-      fatal((error as Error).message);
+    let rest = buffer.subarray(0, n);
+    while (rest.length > 0) { // one write may write only a part of it
+      const written = await dst.write(rest).catch((error) => {
+        // E.g., `| head -1` ends when it has read a line. That is no failure.
+        if (dst === Deno.stdout && error instanceof Deno.errors.BrokenPipe) {
+          Deno.exit();
+        }
+        fatal(error.message);
+      });
+      rest = rest.subarray(written);
     }
   }
 }

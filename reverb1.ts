@@ -1,5 +1,5 @@
-// reverb1: a TCP server that echoes each line three times, ever more quietly, one
-// line after the other. The Go program: gopl.io/ch8/reverb1, page 223.
+// reverb1: a TCP server that echoes each line three times, one line at a time.
+// The Go program: gopl.io/ch8/reverb1 (page 223, licence CC BY-NC-SA 4.0).
 //
 //   terminal 1                           terminal 2
 //   $ deno run --allow-net reverb1.ts    $ deno run --allow-net netcat2.ts
@@ -27,8 +27,9 @@ async function main() {
 
 /** Echoes the lines of `conn`, one after the other, and closes it. */
 export async function handleConn(conn: Deno.TcpConn) {
+  const input = lines(conn);
   const out = new LineWriter(conn);
-  for await (const line of lines(conn)) {
+  for await (const line of input) {
     if (out.failed) break; // e.g., the client disconnected
     await echo(out, line, 1000);
   }
@@ -44,65 +45,73 @@ export async function echo(out: LineWriter, shout: string, delay: number) {
   await out.write(`\t ${shout.toLowerCase()}\n`);
 }
 
-/** Go's `net.Listen`, and its `log.Fatal` where that fails. */
+/** Go's `net.Listen`, and `log.Fatal` where that fails. */
 function listen() {
-  // The backlog: how many may wait to be accepted. Linux allows as many, too.
+  // tcpBacklog: how many clients may wait. (Inline, Deno 2.3 would reject it.)
   const options = { hostname, port: Number(port), tcpBacklog: 4096 };
+  let listener: Deno.TcpListener;
   try {
-    const listener = Deno.listen(options);
-    console.error(`listening on ${hostname} port ${listener.addr.port}`);
-    return listener;
+    listener = Deno.listen(options);
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
     Deno.exit(1);
   }
+  console.error(`listening on ${hostname} port ${listener.addr.port}`);
+  return listener;
 }
 
-/**
- * Yields the connections that `listener` accepts. The listener's own iterator
- * throws when an accept fails; this one goes on.
- */
+/** Accepts connections. (Deno's own iterator throws when an accept fails.) */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
+    let conn: Deno.TcpConn;
     try {
-      const conn = await listener.accept();
-      conn.close = conn[Symbol.dispose]; // closing twice does no harm, as in Go
-      yield conn;
+      conn = await listener.accept();
     } catch (error) {
       if (error instanceof Deno.errors.BadResource) return; // it was closed
       const { code, message } = error as Error & { code: string };
-      // That client has left already (on Linux; macOS and Windows; BSD).
-      if (["ENOTCONN", "EINVAL", "ECONNABORTED"].includes(code)) continue;
+      // The client has left: ENOTCONN on Linux, EINVAL on macOS and Windows,
+      // ECONNRESET on Windows as well, ECONNABORTED on BSD.
+      const gone = ["ENOTCONN", "EINVAL", "ECONNRESET", "ECONNABORTED"];
+      if (gone.includes(code)) continue;
       console.error(`accept: ${message}`);
       await sleep(100); // e.g., too many open files: some may soon be closed
+      continue;
     }
+    // If you close `conn` twice, Deno's own `close` throws and ends the server.
+    conn.close = conn[Symbol.dispose]; // closes, too, but never throws
+    yield conn;
   }
 }
 
-/** Characters of the longest line, with its "\n". (Go's limit is in bytes.) */
+/** The longest line in characters, with its "\n". (Go's limit is in bytes.) */
 const MAX_LINE = 64 * 1024;
 
-/**
- * Go's `bufio.Scanner`: the lines of `conn`, until its input ends, a line is too
- * long, or a read fails (e.g., the client disconnected).
- */
-export function lines(conn: Deno.Conn): ReadableStream<string> {
-  return ReadableStream.from(wholeLines(conn))
+/** Go's `bufio.Scanner`: the lines of `conn`, until one is too long. */
+export function lines(conn: Deno.Conn): AsyncIterableIterator<string> {
+  const stream: ReadableStream<string> = ReadableStream.from(wholeLines(conn))
     .pipeThrough(new TextLineStream());
+  const input = stream.values();
+  // No `return` method: after a `break`, you may go on with the same iterator.
+  return {
+    next: () => input.next(),
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }
 
 /**
- * Yields text of whole lines, and keeps a line that has only begun, of fewer than
- * `MAX_LINE` characters, until the rest of it has come.
+ * Reads `conn`, and yields text of whole lines, or "". (`TextLineStream` alone
+ * would keep a line that has no end, until memory is full.)
  */
 async function* wholeLines(conn: Deno.Conn) {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // keep a BOM
   const buffer = new Uint8Array(4096);
-  let text = "";
+  let text = ""; // the beginning of a line whose end has not come yet
   while (text.length < MAX_LINE) {
-    const free = buffer.subarray(0, MAX_LINE - text.length);
-    // Not from `conn.readable`, which closes `conn` when the client's input ends.
-    const n = await conn.read(free).catch(() => null);
+    const space = buffer.subarray(0, MAX_LINE - text.length);
+    // `conn.readable` would close `conn` as soon as the client half-closes it.
+    const n = await conn.read(space).catch(() => null); // null is the end
     if (n === null) {
       text += decoder.decode();
       if (text !== "") yield `${text}\n`; // the last line may lack its end
@@ -115,39 +124,24 @@ async function* wholeLines(conn: Deno.Conn) {
   }
 }
 
-/** Writes a client's lines, one write at a time, so that each line stays whole. */
+/** Writes lines to a client, and remembers whether a write has failed. */
 export class LineWriter {
-  failed = false; // whether a write has failed, e.g., since the client left
-
+  failed = false;
   #conn: Deno.TcpConn;
-  #waiting = ""; // lines for the next write
-  #lastWrite = Promise.resolve();
 
   constructor(conn: Deno.TcpConn) {
     this.#conn = conn;
     try {
-      conn.setNoDelay(); // what is written leaves at once, as in Go
-      conn.setKeepAlive(); // a client that is silent for hours is asked to answer
+      conn.setNoDelay(); // what is written is sent immediately, as in Go
+      conn.setKeepAlive(); // notices, hours later, that a client has vanished
     } catch {
       // The client has left already.
     }
   }
 
-  /** Resolves when `line` is written, or when that has failed. */
-  write(line: string): Promise<void> {
-    this.#waiting += line;
-    this.#lastWrite = this.#lastWrite.then(() => {
-      // Perhaps the write before has taken this line with others.
-      if (this.#waiting !== "") return this.#writeWaiting();
-    });
-    return this.#lastWrite;
-  }
-
-  async #writeWaiting() {
-    const lines = this.#waiting;
-    this.#waiting = "";
-    const written = await writeAll(this.#conn, lines);
-    if (!written) this.failed = true;
+  /** Returns when `line` is written, or when that has failed. */
+  async write(line: string) {
+    if (!await writeAll(this.#conn, line)) this.failed = true;
   }
 }
 
@@ -162,19 +156,9 @@ async function writeAll(conn: Deno.Conn, text: string): Promise<boolean> {
   return true;
 }
 
-/** The sleeps under way: those that end in the same millisecond share a timer. */
-const sleeps = new Map<number, Promise<void>>();
-
-/** Go's `time.Sleep`, of `ms` milliseconds, or at most one less. */
-export function sleep(ms: number): Promise<void> {
-  const end = Math.floor(performance.now()) + ms;
-  let slept = sleeps.get(end);
-  if (!slept) {
-    slept = new Promise((resolve) => setTimeout(resolve, ms));
-    slept.then(() => sleeps.delete(end));
-    sleeps.set(end, slept);
-  }
-  return slept;
+/** Go's `time.Sleep`, of `ms` milliseconds. */
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 if (import.meta.main) await main(); // not when a test imports this file

@@ -1,5 +1,5 @@
-// reverb2: a TCP server that echoes each line three times, ever more quietly, and
-// lets the echoes overlap. The Go program: gopl.io/ch8/reverb2, page 224.
+// reverb2: a TCP server that echoes each line three times. The echoes overlap.
+// The Go program: gopl.io/ch8/reverb2 (page 224, licence CC BY-NC-SA 4.0).
 //
 //   terminal 1                           terminal 2
 //   $ deno run --allow-net reverb2.ts    $ deno run --allow-net netcat2.ts
@@ -27,14 +27,15 @@ async function main() {
 
 /** Echoes the lines of `conn`, and closes it when the last echo has ended. */
 export async function handleConn(conn: Deno.TcpConn) {
+  const input = lines(conn);
   const out = new LineWriter(conn);
   const echoes = new Echoes();
-  for await (const line of lines(conn)) {
-    await echoes.room(); // a client that is too fast, or does not read, waits
+  for await (const line of input) {
+    await echoes.room(); // a pause, if the client is too fast or does not read
     if (out.failed) break; // e.g., the client disconnected
     echoes.add(echo(out, line, 1000), line.length); // Go's `go echo(…)`
   }
-  await echoes.wait(); // the book's reverb2 closes at once: see exercise 8.4
+  await echoes.wait(); // the book's reverb2 does not wait: see its exercise 8.4
   conn.close();
 }
 
@@ -47,65 +48,73 @@ export async function echo(out: LineWriter, shout: string, delay: number) {
   await out.write(`\t ${shout.toLowerCase()}\n`);
 }
 
-/** Go's `net.Listen`, and its `log.Fatal` where that fails. */
+/** Go's `net.Listen`, and `log.Fatal` where that fails. */
 function listen() {
-  // The backlog: how many may wait to be accepted. Linux allows as many, too.
+  // tcpBacklog: how many clients may wait. (Inline, Deno 2.3 would reject it.)
   const options = { hostname, port: Number(port), tcpBacklog: 4096 };
+  let listener: Deno.TcpListener;
   try {
-    const listener = Deno.listen(options);
-    console.error(`listening on ${hostname} port ${listener.addr.port}`);
-    return listener;
+    listener = Deno.listen(options);
   } catch (error) {
     console.error(`${hostname} port ${port}: ${(error as Error).message}`);
     Deno.exit(1);
   }
+  console.error(`listening on ${hostname} port ${listener.addr.port}`);
+  return listener;
 }
 
-/**
- * Yields the connections that `listener` accepts. The listener's own iterator
- * throws when an accept fails; this one goes on.
- */
+/** Accepts connections. (Deno's own iterator throws when an accept fails.) */
 export async function* connections(listener: Deno.TcpListener) {
   while (true) {
+    let conn: Deno.TcpConn;
     try {
-      const conn = await listener.accept();
-      conn.close = conn[Symbol.dispose]; // closing twice does no harm, as in Go
-      yield conn;
+      conn = await listener.accept();
     } catch (error) {
       if (error instanceof Deno.errors.BadResource) return; // it was closed
       const { code, message } = error as Error & { code: string };
-      // That client has left already (on Linux; macOS and Windows; BSD).
-      if (["ENOTCONN", "EINVAL", "ECONNABORTED"].includes(code)) continue;
+      // The client has left: ENOTCONN on Linux, EINVAL on macOS and Windows,
+      // ECONNRESET on Windows as well, ECONNABORTED on BSD.
+      const gone = ["ENOTCONN", "EINVAL", "ECONNRESET", "ECONNABORTED"];
+      if (gone.includes(code)) continue;
       console.error(`accept: ${message}`);
       await sleep(100); // e.g., too many open files: some may soon be closed
+      continue;
     }
+    // If you close `conn` twice, Deno's own `close` throws and ends the server.
+    conn.close = conn[Symbol.dispose]; // closes, too, but never throws
+    yield conn;
   }
 }
 
-/** Characters of the longest line, with its "\n". (Go's limit is in bytes.) */
+/** The longest line in characters, with its "\n". (Go's limit is in bytes.) */
 const MAX_LINE = 64 * 1024;
 
-/**
- * Go's `bufio.Scanner`: the lines of `conn`, until its input ends, a line is too
- * long, or a read fails (e.g., the client disconnected).
- */
-export function lines(conn: Deno.Conn): ReadableStream<string> {
-  return ReadableStream.from(wholeLines(conn))
+/** Go's `bufio.Scanner`: the lines of `conn`, until one is too long. */
+export function lines(conn: Deno.Conn): AsyncIterableIterator<string> {
+  const stream: ReadableStream<string> = ReadableStream.from(wholeLines(conn))
     .pipeThrough(new TextLineStream());
+  const input = stream.values();
+  // No `return` method: after a `break`, you may go on with the same iterator.
+  return {
+    next: () => input.next(),
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }
 
 /**
- * Yields text of whole lines, and keeps a line that has only begun, of fewer than
- * `MAX_LINE` characters, until the rest of it has come.
+ * Reads `conn`, and yields text of whole lines, or "". (`TextLineStream` alone
+ * would keep a line that has no end, until memory is full.)
  */
 async function* wholeLines(conn: Deno.Conn) {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // keep a BOM
   const buffer = new Uint8Array(4096);
-  let text = "";
+  let text = ""; // the beginning of a line whose end has not come yet
   while (text.length < MAX_LINE) {
-    const free = buffer.subarray(0, MAX_LINE - text.length);
-    // Not from `conn.readable`, which closes `conn` when the client's input ends.
-    const n = await conn.read(free).catch(() => null);
+    const space = buffer.subarray(0, MAX_LINE - text.length);
+    // `conn.readable` would close `conn` as soon as the client half-closes it.
+    const n = await conn.read(space).catch(() => null); // null is the end
     if (n === null) {
       text += decoder.decode();
       if (text !== "") yield `${text}\n`; // the last line may lack its end
@@ -118,19 +127,18 @@ async function* wholeLines(conn: Deno.Conn) {
   }
 }
 
-/** Writes a client's lines, one write at a time, so that each line stays whole. */
+/** Writes lines to a client, one write at a time: so each line stays whole. */
 export class LineWriter {
-  failed = false; // whether a write has failed, e.g., since the client left
-
+  failed = false; // true once a write has failed
   #conn: Deno.TcpConn;
-  #waiting = ""; // lines for the next write
+  #waiting = ""; // the lines that the next write will take
   #lastWrite = Promise.resolve();
 
   constructor(conn: Deno.TcpConn) {
     this.#conn = conn;
     try {
-      conn.setNoDelay(); // what is written leaves at once, as in Go
-      conn.setKeepAlive(); // a client that is silent for hours is asked to answer
+      conn.setNoDelay(); // what is written is sent immediately, as in Go
+      conn.setKeepAlive(); // notices, hours later, that a client has vanished
     } catch {
       // The client has left already.
     }
@@ -138,19 +146,18 @@ export class LineWriter {
 
   /** Resolves when `line` is written, or when that has failed. */
   write(line: string): Promise<void> {
+    // The first waiting line queues a write, which takes all waiting lines.
+    if (this.#waiting === "") {
+      this.#lastWrite = this.#lastWrite.then(() => this.#writeWaiting());
+    }
     this.#waiting += line;
-    this.#lastWrite = this.#lastWrite.then(() => {
-      // Perhaps the write before has taken this line with others.
-      if (this.#waiting !== "") return this.#writeWaiting();
-    });
     return this.#lastWrite;
   }
 
   async #writeWaiting() {
-    const lines = this.#waiting;
+    const text = this.#waiting;
     this.#waiting = "";
-    const written = await writeAll(this.#conn, lines);
-    if (!written) this.failed = true;
+    if (!await writeAll(this.#conn, text)) this.failed = true;
   }
 }
 
@@ -165,54 +172,53 @@ async function writeAll(conn: Deno.Conn, text: string): Promise<boolean> {
   return true;
 }
 
-/** Bytes that all echoes leave of 300 MB; below 0 if many clients have 1 MB. */
-let memoryLeft = 300_000_000;
+const ALL_MEMORY = 300_000_000; // bytes, roughly, for the echoes of all clients
+const CLIENT_MEMORY = 1_000_000; // bytes that each client may always use
+const ECHO_MEMORY = 2000; // bytes, roughly, per echo, plus 4 per character
+let freeMemory = ALL_MEMORY; // below 0 when many clients use their own 1 MB
 
-/** The echoes of a client that are under way. */
+/** The echoes of one client that have not ended yet. */
 export class Echoes {
-  #memory = 0; // bytes, and 0 when all have ended
-  #oneEnded = Promise.withResolvers<void>();
+  #memory = 0; // bytes that they use: 0 when all have ended
+  #nextEnd = Promise.withResolvers<void>();
 
-  /** Counts an echo that has begun, of a line of `length`, until it ends. */
-  add(echo: Promise<void>, length: number) {
-    const memory = 2000 + 4 * length; // bytes: a line and a voice, in UTF-16
+  /** Counts an echo, of a line of `length` characters, until it ends. */
+  add(promise: Promise<void>, length: number) {
+    const memory = ECHO_MEMORY + 4 * length;
     this.#memory += memory;
-    memoryLeft -= memory;
-    echo.then(() => {
+    freeMemory -= memory;
+    promise.then(() => {
       this.#memory -= memory;
-      memoryLeft += memory;
-      this.#oneEnded.resolve();
-      this.#oneEnded = Promise.withResolvers();
+      freeMemory += memory;
+      this.#nextEnd.resolve();
+      this.#nextEnd = Promise.withResolvers();
     });
   }
 
   /** Waits until all have ended, as Go's `sync.WaitGroup` does. */
-  wait() {
-    return this.#atMost(() => 0);
+  async wait() {
+    while (this.#memory > 0) await this.#nextEnd.promise;
   }
 
-  /** Waits while they take over 1 MB and more than is left: half is for others. */
-  room() {
-    return this.#atMost(() => Math.max(memoryLeft, 1_000_000));
-  }
-
-  async #atMost(limit: () => number) {
-    while (this.#memory > limit()) await this.#oneEnded.promise;
+  /** Waits while they use more than 1 MB and also more than is still free. */
+  async room() {
+    while (this.#memory > Math.max(CLIENT_MEMORY, freeMemory)) {
+      await this.#nextEnd.promise;
+    }
   }
 }
 
-/** The sleeps under way: those that end in the same millisecond share a timer. */
+/** Sleeps that end in the same millisecond share a timer: that saves memory. */
 const sleeps = new Map<number, Promise<void>>();
 
-/** Go's `time.Sleep`, of `ms` milliseconds, or at most one less. */
+/** Go's `time.Sleep`, of `ms` (whole) milliseconds. It may end 1 ms early. */
 export function sleep(ms: number): Promise<void> {
   const end = Math.floor(performance.now()) + ms;
   let slept = sleeps.get(end);
-  if (!slept) {
-    slept = new Promise((resolve) => setTimeout(resolve, ms));
-    slept.then(() => sleeps.delete(end));
-    sleeps.set(end, slept);
-  }
+  if (slept) return slept;
+  slept = new Promise((resolve) => setTimeout(resolve, ms));
+  slept.then(() => sleeps.delete(end));
+  sleeps.set(end, slept);
   return slept;
 }
 

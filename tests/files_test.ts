@@ -1,7 +1,11 @@
 // What the files have in common. They stand alone, and so they repeat what they
 // share: in the same words.
 
-import { assertEquals, assertMatch } from "jsr:@std/assert@1";
+import {
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "jsr:@std/assert@1";
 import { Client } from "./support/client.ts";
 import {
   CLIENTS,
@@ -16,35 +20,38 @@ import { programTest } from "./support/declare.ts";
 
 /** A script's parts, by the blank lines between them. */
 async function partsOf(script: string) {
-  const parts = (await read(script)).split(/\n\n(?! )/).map((s) => s.trim());
+  const parts = (await read(script)).split("\n\n").map((s) => s.trim());
   return parts.slice(1); // without the head
 }
 
+/** What reverb2 has alone, or in a way of its own. */
+const REVERB2 =
+  "function handleConn(, class LineWriter, write(, #writeWaiting(, \
+const ALL_MEMORY, class Echoes, add(, wait(, room(, const sleeps, \
+function sleep(".split(", ");
+
 programTest("what differs in a pair is its lesson", async () => {
-  const pairs: [string, string, RegExp[]][] = [
-    ["clock1.ts", "clock2.ts", [/^async function main/]],
-    ["netcat1.ts", "netcat2.ts", [/^async function main/]],
-    ["reverb1.ts", "reverb2.ts", [
-      /function handleConn/,
-      /let memoryLeft/,
-      /export class Echoes/,
-    ]],
+  const pairs: [string, string, string[]][] = [
+    ["clock1.ts", "clock2.ts", ["function main("]],
+    ["netcat1.ts", "netcat2.ts", ["function main("]],
+    ["reverb1.ts", "reverb2.ts", REVERB2],
   ];
   for (const [one, two, lesson] of pairs) {
     const parts = await partsOf(one);
     const others = (await partsOf(two)).filter((part) => !parts.includes(part));
     assertEquals(others.length, lesson.length, two);
-    for (const [i, part] of others.entries()) assertMatch(part, lesson[i]);
+    for (const [i, part] of others.entries()) {
+      assertStringIncludes(part, lesson[i]);
+    }
   }
 });
 
 programTest("what several files have is the same in each", async () => {
   const seen = new Map<string, string>();
-  for (const script of SCRIPTS) {
+  for (const script of SCRIPTS.filter((name) => name !== "reverb2.ts")) {
     for (const part of await partsOf(script)) {
-      const name = part.match(/(?:function\*?|class|type|const) (\w+)/)?.[1] ??
-        part;
-      if (["main", "handleConn"].includes(name)) continue;
+      const name = part.match(/(?:function\*?|class|type|const) (\w+)/)?.[1];
+      if (!name || ["main", "handleConn"].includes(name)) continue;
       assertEquals(part, seen.get(name) ?? part, `${name} in ${script}`);
       seen.set(name, part);
     }
@@ -92,7 +99,9 @@ const pasted = "a copied file runs alone, with the permission for its address";
 programTest(pasted, async () => {
   const cwd = await Deno.makeTempDir();
   // The import map stands for JSR, from where a copied file gets its import.
-  const map = ["--no-config", `--import-map=${FOLDER}/deno.json`];
+  const { imports } = JSON.parse(await read("deno.json"));
+  await Deno.writeTextFile(`${cwd}/map.json`, JSON.stringify({ imports }));
+  const map = ["--no-config", "--import-map=map.json"];
   const copied = async (script: string, port: number) => {
     await Deno.copyFile(`${FOLDER}/${script}`, `${cwd}/${script}`);
     const flags = [...map, `--allow-net=127.0.0.1:${port}`];

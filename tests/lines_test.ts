@@ -3,8 +3,9 @@
 
 import { assert, assertEquals } from "jsr:@std/assert@1";
 import { lines } from "../reverb2.ts";
-import { memoryConn } from "./support/memory_conn.ts";
+import { gone, memoryConn } from "./support/memory_conn.ts";
 import { test } from "./support/declare.ts";
+import { delay } from "./support/wait.ts";
 
 const linesOf = (chunks: Iterable<string | Uint8Array>): Promise<string[]> =>
   Array.fromAsync(lines(memoryConn(chunks)));
@@ -55,6 +56,37 @@ test("lines: one may leave them early", async () => {
     if (line === "b") break;
   }
 });
+
+test("lines: a last line counts when a read fails, too", async () => {
+  const conn = memoryConn(async function* () {
+    yield "a\nb";
+    throw gone();
+  }());
+  assertEquals(await Array.fromAsync(lines(conn)), ["a", "b"]);
+});
+
+const WAYS = {
+  "all at once": ["a\nb\nc\nd\ne"],
+  "one by one": ["a\n", "b\n", "c\n", "d\n", "e"],
+};
+for (const [come, chunks] of Object.entries(WAYS)) {
+  test(`lines: none is lost between loops, if they come ${come}`, async () => {
+    const input = lines(memoryConn(async function* () {
+      for (const chunk of chunks) {
+        await delay(20);
+        yield chunk;
+      }
+    }()));
+    const seen = [(await input.next()).value];
+    for await (const line of input) {
+      seen.push(line);
+      if (line === "c") break;
+    }
+    assertEquals(seen, ["a", "b", "c"]);
+    await delay(50);
+    assertEquals(await Array.fromAsync(input), ["d", "e"]);
+  });
+}
 
 /** The lines of `text`, found in the plainest way. */
 function scan(text: string): string[] {

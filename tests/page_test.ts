@@ -1,11 +1,6 @@
 // What the page says and shows is so, and its translation shows the same.
 
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertStringIncludes,
-} from "jsr:@std/assert@1";
+import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { changed, Program, read, run, Server } from "./support/program.ts";
 import { programTest, serverTest } from "./support/declare.ts";
 import { inTurn, overlapping } from "./support/voices.ts";
@@ -26,8 +21,8 @@ programTest("both pages show the same code", async () => {
     const code = (text: string) => text.replace(/\/\/ .*/g, ""); // no comments
     assertEquals(other.map(code), one.map(code));
   }
-  assertStringIncludes(await read(english), `](${chinese})`);
-  assertStringIncludes(await read(chinese), `](${english})`);
+  await read(english, `](${chinese})`);
+  await read(chinese, `](${english})`);
 });
 
 programTest("files and tasks that a page names exist", async () => {
@@ -48,8 +43,9 @@ programTest("the diffs are those of the scripts", async () => {
   for (const [i, diff] of (await blocks("diff")).entries()) {
     for (const [k, other] of ["+", "-"].entries()) {
       const script = (await read(pairs[i][k])).replace(/ \/\/ .*/g, "");
-      const shown = diff.replace(RegExp(`^\\${other}.*\\n`, "gm"), "");
-      assertStringIncludes(script, shown.replace(/^./gm, ""));
+      const shown = diff.replace(RegExp(`^\\${other}.*\\n`, "gm"), "")
+        .replace(/^./gm, "");
+      assert(script.includes(shown), `${pairs[i][k]} has no ${shown}`);
     }
   }
 });
@@ -59,7 +55,7 @@ const flags = ["--allow-net", "--v8-flags=--max-old-space-size=256"];
 
 programTest("the page shows the loop of the naive program", async () => {
   const [shown] = await blocks("ts");
-  assertStringIncludes(await read("tests/naive.ts"), shown);
+  await read("tests/naive.ts", shown);
   for (const script of ["tests/naive.ts", "reverb2.ts"]) {
     const command = `deno run ${flags.join(" ")} ${script}\n`;
     assert((await blocks("sh")).includes(command), command);
@@ -89,15 +85,17 @@ programTest("reverb1 and reverb2 keep to the timeline", async () => {
     using client = await server.connect();
     const start = performance.now();
     await client.send("Hello\n");
-    const second = delay(500).then(() => client.send("World\n"));
-    for (const row of rows) {
-      const word = row.slice([6, 18][i], [18][i]).trim();
-      if (word === "") continue;
-      assertEquals(await client.receive(8), `\t ${word}\n`);
-      const late = (performance.now() - start) / 1000 - parseFloat(row);
-      assert(late > -0.01, `${word} ${late} s late`);
-    }
-    await second;
+    const receive = async () => {
+      for (const row of rows) {
+        const word = row.slice([6, 18][i], [18][i]).trim();
+        if (word === "") continue;
+        assertEquals(await client.receive(8), `\t ${word}\n`);
+        const late = (performance.now() - start) / 1000 - parseFloat(row);
+        assert(late > -0.01, `${word} ${late} s late`);
+      }
+    };
+    const sent = delay(500).then(() => client.send("World\n"));
+    await Promise.all([receive(), sent]);
   });
 });
 
@@ -117,6 +115,15 @@ for (let client = 1; client <= 5; client++) {
     assert(endings.some(([, ending]) => stderr.includes(ending)), stderr);
   }, { seconds: 80 });
 }
+
+programTest("clients.ts without a client says what to type", async () => {
+  await all(3, async (i) => {
+    const args = [[], [6], [8010, 1]][i];
+    const { code, stderr } = await run("tests/clients.ts", args);
+    assertMatch(stderr, /^type: deno run --allow-net tests\/clients.ts .*\n$/);
+    assertEquals(code, 1);
+  });
+});
 
 serverTest("reverb2.ts", "outlives all of them", async (server) => {
   await using four = come(4, server);

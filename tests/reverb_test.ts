@@ -1,11 +1,10 @@
-// reverb1 and reverb2. How they read lines is in lines_test.ts, and what all
-// servers have in common in servers_test.ts.
+// reverb1 and reverb2. How they read lines is in lines_test.ts.
 
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
 import * as reverb1 from "../reverb1.ts";
 import * as reverb2 from "../reverb2.ts";
 import { gone, memoryConn } from "./support/memory_conn.ts";
-import { REVERBS, Server } from "./support/program.ts";
+import { REVERBS, run, Server } from "./support/program.ts";
 import { programTest, serverTest, test } from "./support/declare.ts";
 import { inTurn, overlapping, voices } from "./support/voices.ts";
 import { all, delay, stopwatch } from "./support/wait.ts";
@@ -45,7 +44,7 @@ for (const [i, script] of REVERBS.entries()) {
   test(`${script} sets the options that Go's net sets`, async () => {
     const conn = memoryConn();
     await handleConn(conn);
-    assertEquals(conn.calls, ["setNoDelay", "setKeepAlive", "close"]);
+    assertEquals(`${conn.calls}`, "setNoDelay true,setKeepAlive true,close");
   });
 
   test(`${script} is silent when the client has left before`, async () => {
@@ -85,10 +84,11 @@ for (const [clients, lines] of [[1, 50_000], [100, 1000]]) {
   serverTest("reverb2.ts", name, async (server) => {
     await all(clients, async () => {
       using client = await server.connect();
-      const heard = client.receive(4 * lines);
-      await client.send("x\n".repeat(lines));
-      // No second voice is among them.
-      assert(await heard === "\t X\n".repeat(lines));
+      const [heard] = await Promise.all([
+        client.receive(4 * lines),
+        client.send("x\n".repeat(lines)),
+      ]);
+      assert(heard === "\t X\n".repeat(lines)); // no second voice is among them
     });
   }, { change: ["line, 1000)", "line, 30_000)"] });
 }
@@ -118,15 +118,19 @@ async function takenOfStuck() {
   };
 }
 
+/** Checks that `bytes` are about `wanted`: the same within a factor of 1.4. */
+function assertAbout(wanted: number, bytes: number) {
+  assert(bytes > wanted / 1.4 && bytes < wanted * 1.4, `${bytes} bytes`);
+}
+
 test("the less memory is left, the less of a client is taken", async () => {
+  // A line takes 242,000 bytes of memory while it is echoed, and 60,001 on its way.
   const first = await takenOfStuck();
+  assertAbout(150e6 / 4, first.taken); // half of 300 MB
   const second = await takenOfStuck();
-  assert(first.taken < 100e6, `${first.taken} bytes`);
-  assert(second.taken < first.taken, `${second.taken} bytes`);
-  assert(second.taken > 1e6, `${second.taken} bytes`);
+  assertAbout(75e6 / 4, second.taken); // half of the rest
   const more = await all(200, takenOfStuck);
-  const least = Math.min(...more.map((client) => client.taken));
-  assert(least > 240_000, `${least} bytes`); // each may have 1 MB
+  for (const { taken } of more) assertAbout(1.4e6 / 4, taken); // 1 MB, and a line
   await Promise.all([first, second, ...more].map((client) => client.leave()));
   const third = await takenOfStuck(); // as if there had been no others
   assertEquals(third.taken, first.taken);
@@ -156,4 +160,44 @@ programTest("reverb2.ts shows a mistake in echo, with its stack", async () => {
   const { code, stderr } = await server.program.end();
   assertMatch(stderr, /ReferenceError: oops is not defined[^]*at echo /);
   assertEquals(code, 1);
+});
+
+test("a sleep is as long as a timer, to within a millisecond", async () => {
+  const late: number[] = []; // milliseconds, later than a timer
+  await all(1000, async (i) => {
+    await delay(Math.random() * 300);
+    const ms = [200, 50, 1, 0][i % 4];
+    const start = performance.now();
+    const lasted = async (sleeping: Promise<void>) => {
+      await sleeping;
+      return performance.now() - start;
+    };
+    const [timer, slept] = await Promise.all(
+      [delay(ms), reverb2.sleep(ms)].map(lasted),
+    );
+    assert(slept > ms - 1, `${slept} of ${ms} ms`);
+    late.push(slept - timer);
+  });
+  const median = late.sort((a, b) => a - b)[500];
+  assert(Math.abs(median) < 0.9, `${median} ms`);
+});
+
+test("thousands of sleeps take less than as many timers", async () => {
+  const many = (wait: typeof delay) =>
+    stopwatch(async () => {
+      for (let i = 0; i < 5; i++) await all(20_000, () => wait(10));
+    });
+  const [timers, sleeps] = [await many(delay), await many(reverb2.sleep)];
+  assert(sleeps < timers / 2, `${sleeps} s for ${timers} s`);
+});
+
+programTest("sleeps that are over leave nothing behind", async () => {
+  // What 300,000 might leave behind would fill a heap of 30 MB.
+  const source = `import { sleep } from "./reverb2.ts";
+    for (let i = 0; i < 100; i++) {
+      await Promise.all(Array.from({ length: 3000 }, () => sleep(Math.random())));
+    }`;
+  const flags = ["--v8-flags=--max-old-space-size=30"];
+  const seen = await run("-", [], { source, flags });
+  assertEquals(seen, { code: 0, stdout: "", stderr: "" });
 });

@@ -1,5 +1,4 @@
-// What all four servers do: listen, accept, and say what goes wrong. What the clocks
-// and the echoes do is in clock_test.ts and reverb_test.ts.
+// What all four servers do: listen, accept, and say what goes wrong.
 
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
 import { connections } from "../clock2.ts";
@@ -9,7 +8,7 @@ import { programTest, serverTest, test } from "./support/declare.ts";
 import { all, delay, stopwatch, within } from "./support/wait.ts";
 
 for (const script of SERVERS) {
-  for (const hostname of ["127.0.0.1", "::1"]) {
+  for (const hostname of ["127.0.0.1", "::1", "localhost"]) {
     programTest(`${script} listens on ${hostname}`, async () => {
       await using program = new Program(script, [hostname, 0]);
       await program.stderr.shows("\n");
@@ -30,7 +29,7 @@ for (const script of SERVERS) {
   }, { linux: true, backlog: 700 });
 
   // At first the timer closes the connection, then handleConn, then the timer.
-  const head = `(conn: Deno.${script.startsWith("clock") ? "" : "Tcp"}Conn) {`;
+  const head = "(conn: Deno.TcpConn) {";
   const close = "setTimeout(() => conn.close(), ";
   serverTest(script, "bears a second close, and a third", async (server) => {
     using client = await server.connect();
@@ -71,6 +70,18 @@ for (const script of SERVERS) {
   });
 }
 
+const LATER = { connections: "yield conn;", listen: "return listener;" };
+for (const [where, line] of Object.entries(LATER)) {
+  programTest(`a mistake in ${where} is shown, with its stack`, async () => {
+    const change: Change = [line, `oops(); ${line}`];
+    await using server = await Server.start("clock2.ts", { change });
+    using _ = await server.connect().catch(() => null);
+    const { code, stderr } = await server.program.end();
+    assertMatch(stderr, RegExp(`oops is not defined[^]* at .*${where} `));
+    assertEquals(code, 1);
+  });
+}
+
 /** Takes what `connections` makes of accepts that give or throw these. */
 async function accepted(accepts: (Deno.Conn | Error)[]) {
   const listener = {
@@ -94,8 +105,7 @@ const failed = (message: string, code?: string) =>
   Object.assign(new Error(message), { code });
 
 test("clients that left before they are accepted cost nothing", async () => {
-  // Linux; macOS and Windows; BSD.
-  const codes = ["ENOTCONN", "EINVAL", "ECONNABORTED"];
+  const codes = ["ENOTCONN", "EINVAL", "ECONNRESET", "ECONNABORTED"];
   const left = codes.flatMap((code) => Array(20).fill(failed("left", code)));
   const conn = memoryConn();
   assertEquals(await accepted([...left, conn]), { conns: [conn], said: [] });

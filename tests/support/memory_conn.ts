@@ -52,8 +52,8 @@ export function memoryConn(
       taken.push(...bytes);
       return bytes.length;
     },
-    setNoDelay: () => void conn.calls.push("setNoDelay"),
-    setKeepAlive: () => void conn.calls.push("setKeepAlive"),
+    setNoDelay: (on = true) => void conn.calls.push(`setNoDelay ${on}`),
+    setKeepAlive: (on = true) => void conn.calls.push(`setKeepAlive ${on}`),
     close: () => void conn.calls.push("close"),
     [Symbol.dispose]: () => void conn.calls.push("close"),
   };
