@@ -1,6 +1,6 @@
 // What all four servers do: listen, accept, and say what goes wrong.
 
-import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1";
+import { assert, assertEquals } from "jsr:@std/assert@1";
 import { connections } from "../clock2.ts";
 import { memoryConn } from "./support/memory_conn.ts";
 import { type Change, Program, Server, SERVERS } from "./support/program.ts";
@@ -62,10 +62,7 @@ for (const script of SERVERS) {
       await client.send("Hello\n");
       await client.receive(1).catch(() => {}); // the first echo is under way
       await client.send("oops\n").catch(() => {});
-      const { code, stderr } = await server.program.end();
-      assert(stderr.includes(said), stderr);
-      assertMatch(stderr, /at (async )?handleConn /);
-      assertEquals(code, 1);
+      await server.crashes(RegExp(`${said}[^]*at (async )?handleConn `));
     }));
   });
 }
@@ -76,9 +73,7 @@ for (const [where, line] of Object.entries(LATER)) {
     const change: Change = [line, `oops(); ${line}`];
     await using server = await Server.start("clock2.ts", { change });
     using _ = await server.connect().catch(() => null);
-    const { code, stderr } = await server.program.end();
-    assertMatch(stderr, RegExp(`oops is not defined[^]* at .*${where} `));
-    assertEquals(code, 1);
+    await server.crashes(RegExp(`oops is not defined[^]* at .*${where} `));
   });
 }
 

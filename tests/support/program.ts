@@ -195,6 +195,13 @@ export class Server implements AsyncDisposable {
     assertEquals(code, KILLED, "it has ended by itself");
   }
 
+  /** Waits for its end by a mistake, of which it says `said`. */
+  async crashes(said: RegExp) {
+    const { code, stderr } = await this.program.end();
+    assertMatch(stderr, said);
+    assertEquals(code, 1);
+  }
+
   [Symbol.asyncDispose]() {
     return this.program[Symbol.asyncDispose]();
   }
